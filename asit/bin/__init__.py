@@ -1,0 +1,1 @@
+"""Commands: each module is the console script asit-<module-name>."""

@@ -1,0 +1,1 @@
+"""Datasets, crops, augmentation, collation and samplers."""

@@ -1,0 +1,58 @@
+"""The one exception that means "the user can mend this"."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+
+
+class AsitError(Exception):
+    """A mistake in input, options or environment.
+
+    The message is one line: where (file, line, utterance), what was expected, what was found, and what
+    to do. Commands print it as ``<command>: error: <message>`` without a traceback and exit with 1.
+    Anything else that escapes is a bug and keeps its traceback.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint that ends a message about an unknown name: the nearest known one, or all of them.
+
+    >>> nearest("mask", ["masking", "stage"])
+    "did you mean 'masking'?"
+    """
+    known = sorted(known)
+    match = get_close_matches(name, known, n=1, cutoff=0.6)
+    if match:
+        return f"did you mean '{match[0]}'?"
+    return f"known: {', '.join(known) if known else '(none)'}"
+
+
+def command(main: Callable[[], None]) -> Callable[[], int]:
+    """Turn a command's body into a console-script entry point with clean exits.
+
+    Exit codes: 0 done, 1 :class:`AsitError` or unreadable file, 2 wrong usage (argparse), 130 Ctrl-C.
+    A body leaves with another documented code by ``raise SystemExit(code)``.
+    """
+
+    @functools.wraps(main)
+    def run() -> int:
+        name = os.path.basename(sys.argv[0]) or "asit"
+        try:
+            main()
+            sys.stdout.flush()
+        except AsitError as error:
+            print(f"{name}: error: {error}", file=sys.stderr)
+            return 1
+        except BrokenPipeError:  # `asit-... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except KeyboardInterrupt:
+            print(f"{name}: interrupted", file=sys.stderr)
+            return 130
+        return 0
+
+    return run

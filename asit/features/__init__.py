@@ -1,0 +1,1 @@
+"""Log-mel filter bank and corpus statistics."""

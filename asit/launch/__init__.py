@@ -1,0 +1,1 @@
+"""Job back ends behind Kaldi's job command contract."""

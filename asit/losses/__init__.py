@@ -1,0 +1,1 @@
+"""Training losses; usable without a process group."""

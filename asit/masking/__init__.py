@@ -1,0 +1,1 @@
+"""Corruption of clips; every module here is selectable by its name."""

@@ -1,0 +1,1 @@
+"""Downstream tasks: head, targets, loss and metrics; selectable by name."""

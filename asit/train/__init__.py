@@ -1,0 +1,1 @@
+"""Training loop, schedules, parameter groups, checkpoints, logging."""

