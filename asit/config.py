@@ -35,7 +35,7 @@ REQUIRED: Any = dataclasses.MISSING
 ENV_PREFIX = "ASIT_"
 
 
-def option(default: Any, help: str, choices: Sequence[Any] | None = None) -> Any:  # noqa: A002 - argparse's own name
+def option(default: Any, help: str, choices: Sequence[Any] | None = None) -> Any:
     """A field that is one option. Its annotation gives the type: int, float, str, bool, ``X | None``
     (written ``none``) or ``tuple[X, ...]`` (written as several words, or a YAML list)."""
     metadata = {"help": help, "choices": choices}
@@ -60,7 +60,7 @@ class Chosen:
     settings: Any
 
 
-def chosen(kind: str, default: str, help: str) -> Any:  # noqa: A002
+def chosen(kind: str, default: str, help: str) -> Any:
     """A field that holds a :class:`Chosen` of ``asit.<kind>``. The option carries the field's name."""
 
     def make() -> Chosen:
