@@ -1,0 +1,115 @@
+"""Files that appear whole or not at all: written beside the final name, fsynced, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from typing import IO, Any
+
+from asit.errors import AsitError
+
+
+def temporary_name(path: str | os.PathLike[str]) -> str:
+    """The name that `path` has while it is being written: same folder, so that the rename is atomic.
+
+    >>> temporary_name("exp/a.txt").startswith("exp/a.txt.tmp-")
+    True
+    """
+    return f"{os.fspath(path)}.tmp-{os.getpid()}"
+
+
+@contextlib.contextmanager
+def atomic_open(path: str | os.PathLike[str], mode: str = "w", **kwargs: Any) -> Iterator[IO[Any]]:
+    """Open `path` for writing; the name appears only when the block ends without an exception.
+
+    Missing parent folders are made. Text is UTF-8 with ``\\n`` line ends. `mode` is "w", "wb", "x" or "xb".
+
+    Raises:
+        AsitError: the file cannot be written (no permission, disk full, the name is a folder).
+    """
+    path = os.fspath(path)
+    if mode.rstrip("bt") not in ("w", "x"):
+        raise ValueError(f"atomic_open writes whole files: mode {mode!r} is not one of w, wb, x, xb")
+    if mode.startswith("x") and os.path.lexists(path):
+        raise AsitError(f"{path}: exists already; remove it first")
+    if os.path.isdir(path):
+        raise AsitError(f"{path}: expected a file to write, found a folder; remove it or choose another name")
+    if "b" not in mode:
+        kwargs = {"encoding": "utf-8", "newline": "\n", **kwargs}
+    temporary = temporary_name(path)
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        stream = open(temporary, mode.replace("x", "w"), **kwargs)  # noqa: SIM115 - closed below, before the rename
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield stream
+        commit(stream, temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            stream.close()
+        remove(temporary)
+        if isinstance(error, OSError) and _about(error, temporary):
+            raise cannot_write(path, error) from error
+        raise
+
+
+def commit(stream: IO[Any], temporary: str, path: str) -> None:
+    """Flush, fsync and close `stream`, then give `temporary` its final name."""
+    stream.flush()
+    os.fsync(stream.fileno())
+    stream.close()
+    os.replace(temporary, path)
+    sync_folder(os.path.dirname(path) or ".")
+
+
+def sync_folder(path: str) -> None:
+    """Make renames in a folder survive a power cut, where the file system can do that."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network file systems refuse fsync on folders; the rename itself is done
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` as UTF-8 under `path`, whole or not at all."""
+    with atomic_open(path) as stream:
+        stream.write(text)
+
+
+def sweep(path: str | os.PathLike[str]) -> list[str]:
+    """Delete what killed writers of `path` left behind (``path.tmp-*``). Only for a path's single owner."""
+    folder, name = os.path.split(os.fspath(path))
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        found = [os.path.join(folder, n) for n in os.listdir(folder or ".") if n.startswith(name + ".tmp-")]
+    for orphan in found:
+        remove(orphan)
+    return sorted(found)
+
+
+def remove(path: str) -> None:
+    """Delete a file that may be absent."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def cannot_write(path: str, error: OSError) -> AsitError:
+    """The error to raise when writing `path` failed with `error`."""
+    remedy = "free some space and run again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the path"
+    return AsitError(f"{path}: cannot write: {error.strerror or error}; {remedy}")
+
+
+def _about(error: OSError, temporary: str) -> bool:
+    """Whether `error` comes from writing the temporary file, not from something else in the block."""
+    if error.filename is None:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
+    return os.fspath(error.filename) == temporary
