@@ -1,0 +1,45 @@
+"""Label strings of utt2label to class indices, with errors that name the utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from asit.errors import AsitError, nearest
+
+
+class LabelMap:
+    """Class names in index order.
+
+    Raises:
+        AsitError: fewer than two classes or a name that occurs twice.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.labels = list(labels)
+        self.index = {label: i for i, label in enumerate(self.labels)}
+        if len(self.labels) < 2:
+            raise AsitError(f"labels.txt: expected at least 2 classes, found {len(self.labels)}")
+        if len(self.index) != len(self.labels):
+            twice = next(label for label in self.labels if self.labels.count(label) > 1)
+            raise AsitError(f"labels.txt: class '{twice}' is listed twice; keep one line a class")
+
+    def indices(
+        self, label_strings: Sequence[str], utts: Sequence[str] | None = None, source: str = "utt2label"
+    ) -> list[list[int]]:
+        """Indices of each clip's comma-separated labels.
+
+        Raises:
+            AsitError: a label that labels.txt does not list; names the utterance and the file.
+        """
+        rows: list[list[int]] = []
+        for i, text in enumerate(label_strings):
+            names = [name for name in text.split(",") if name]
+            for name in names:
+                if name not in self.index:
+                    utt = utts[i] if utts is not None else f"number {i + 1}"
+                    raise AsitError(
+                        f"{source}: utterance {utt}: unknown label '{name}', not in labels.txt: "
+                        f"{nearest(name, self.labels)}"
+                    )
+            rows.append([self.index[name] for name in names])
+        return rows

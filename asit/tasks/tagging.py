@@ -1,0 +1,94 @@
+"""Any number of labels a clip (AudioSet): binary cross-entropy and mean average precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from asit.config import option
+from asit.metrics.auc_dprime import mean_auc_dprime
+from asit.metrics.average_precision import average_precision, mean_average_precision
+from asit.tasks._labels import LabelMap
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Multi-label tagging."""
+
+    label_smoothing: float = option(0.0, "targets move from 0 and 1 towards the share 1/classes by this amount")
+    tag_threshold: float = option(0.5, "probability from which a tag is printed as a prediction; metrics ignore it")
+
+
+class Task:
+    """Tagging with ``labels``; targets are (B, C) float32 in [0, 1]."""
+
+    name = "tagging"
+    primary = "mAP"
+    greater_is_better = True
+    multi_label = True
+
+    def __init__(self, settings: Settings, labels: Sequence[str]) -> None:
+        self.settings = settings
+        self.map = LabelMap(labels)
+        self.labels = self.map.labels
+        self.num_outputs = len(self.labels)
+
+    def targets(
+        self, label_strings: Sequence[str], utts: Sequence[str] | None = None, source: str = "utt2label"
+    ) -> np.ndarray:
+        """Indicators (n, C) float32 of ``label_strings`` (comma-separated labels).
+
+        Raises:
+            AsitError: an unknown label.
+        """
+        found = np.zeros((len(label_strings), self.num_outputs), dtype=np.float32)
+        for i, row in enumerate(self.map.indices(label_strings, utts, source)):
+            found[i, row] = 1.0
+        return found
+
+    def soft(self, targets: Tensor) -> Tensor:
+        """The targets themselves: the form that mixup blends."""
+        return targets
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Mean binary cross-entropy, a scalar, of logits (B, C) and targets (B, C)."""
+        smoothing = self.settings.label_smoothing
+        return F.binary_cross_entropy_with_logits(
+            logits.float(), targets.float() * (1.0 - smoothing) + smoothing / self.num_outputs
+        )
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Probabilities (B, C) float32, one decision a class."""
+        return torch.sigmoid(logits.float())
+
+    def decide(self, scores: np.ndarray) -> list[str]:
+        """The tags above the threshold, comma-separated in index order; the most probable one when there is none."""
+        chosen = scores >= self.settings.tag_threshold
+        chosen[np.arange(len(scores)), scores.argmax(axis=1)] |= ~chosen.any(axis=1)
+        return [",".join(self.labels[i] for i in np.flatnonzero(row)) for row in chosen]
+
+    def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """``mAP``, ``auc``, ``dprime`` and the number of classes with and without positives."""
+        precision, areas = mean_average_precision(scores, targets), mean_auc_dprime(scores, targets)
+        return {
+            "mAP": precision.value,
+            "auc": areas.auc,
+            "dprime": areas.dprime,
+            "classes_scored": precision.classes_scored,
+            "classes_without_positives": precision.classes_without_positives,
+        }
+
+    def per_class(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Average precision of each class (C,), nan for a class without positives."""
+        return np.array([average_precision(scores[:, c], targets[:, c]) for c in range(self.num_outputs)])
+
+    def trivial(self, train_targets: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """The mAP of scores that are equal for all clips, the mean share of positives: mAP ranks clips within
+        a class, so the training frequencies (majority) add nothing to guessing (chance)."""
+        chance = mean_average_precision(np.zeros_like(targets), targets).value
+        return {"chance": chance, "majority": chance}
