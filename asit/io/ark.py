@@ -1,0 +1,306 @@
+"""Kaldi archives of float matrices. The only module that knows kaldiio and kaldi_native_io.
+
+Both back ends read and write the same bytes; ``ASIT_ARK_BACKEND`` or the argument `backend` picks one. kaldiio's
+licence is for evaluation, kaldi_native_io is Apache-2.0. Neither library ever opens a file name from an scp file
+as kaldiio would (it runs ``cmd |`` in a shell and unpickles ``PKL`` entries): names and heads are checked first.
+
+Compression methods (Kaldi ``CompressionMethod``): 0 none; 1 automatic (2, or 3 below nine rows); 2 one byte with
+percentiles per column, for speech features; 3 two bytes, range of the matrix; 4 two bytes, whole numbers
+-32768…32767; 5 one byte, range of the matrix; 6 one byte, whole numbers 0…255; 7 one byte, 0…1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import struct
+import tempfile
+from types import ModuleType, TracebackType
+from typing import IO, Protocol
+
+import numpy as np
+
+from asit.errors import AsitError, nearest
+from asit.io import ark_spec, atomic, pipes
+from asit.io.table import key_problem
+
+BACKENDS = {
+    "kaldiio": "pip install kaldiio",
+    "kaldi_native_io": "pip install 'asit[native-io]'",
+}
+# What the libraries raise on bytes that are not what they expect.
+_READ_ERRORS = (ValueError, AssertionError, RuntimeError, struct.error, OSError, MemoryError)
+
+
+def load_backend(backend: str | None = None) -> ModuleType:
+    """The library to use: `backend`, else ``ASIT_ARK_BACKEND``, else kaldiio.
+
+    Raises:
+        AsitError: unknown name, or not installed (the message says how to install it).
+    """
+    name = (backend or os.environ.get("ASIT_ARK_BACKEND") or "kaldiio").replace("-", "_")
+    if name not in BACKENDS:
+        raise AsitError(f"unknown ark backend '{name}': {nearest(name, BACKENDS)}")
+    try:
+        return importlib.import_module("kaldiio.matio" if name == "kaldiio" else name)
+    except ImportError as error:
+        other = next(n for n in BACKENDS if n != name)
+        raise AsitError(
+            f"ark backend '{name}' cannot be loaded ({error}): install it with {BACKENDS[name]}, "
+            f"or choose the other one with ASIT_ARK_BACKEND={other}"
+        ) from None
+
+
+def read_matrix(spec: str, allow_pipes: bool = False, backend: str | None = None) -> np.ndarray:
+    """The matrix at ``file.ark:offset[r0:r1,c0:c1]`` (inclusive ends), float32 (T, F), contiguous, writable.
+
+    Args:
+        allow_pipes: run ``cmd |`` specs instead of refusing them. Only for lists that you wrote yourself.
+
+    Raises:
+        AsitError: naming the spec: a command, missing file, truncated or corrupt archive, a range outside the
+            matrix, other content than a matrix.
+    """
+    array = _read(spec, allow_pipes, backend)
+    if array.ndim != 2:
+        raise AsitError(f"'{spec}': expected a matrix, found a vector of {array.size} values")
+    return array
+
+
+def read_vector(spec: str, allow_pipes: bool = False, backend: str | None = None) -> np.ndarray:
+    """The vector at ``file.ark:offset`` (an embedding), float32 (D,). Errors as :func:`read_matrix`."""
+    array = _read(spec, allow_pipes, backend)
+    if array.ndim != 1:
+        raise AsitError(f"'{spec}': expected a vector, found a matrix of {array.shape[0]} x {array.shape[1]} values")
+    return array
+
+
+class ArkWriter:
+    """Writes matrices (or vectors) to an archive and its scp; both names appear only on a clean end.
+
+    >>> with ArkWriter("/tmp/asit doctest.ark", "/tmp/asit doctest.scp") as writer:
+    ...     writer.write("utt1", np.zeros((3, 2), dtype=np.float32))
+    >>> open("/tmp/asit doctest.scp").read()
+    'utt1 /tmp/asit doctest.ark:5\\n'
+
+    Args:
+        ark_path: listed in the scp as given; relative paths are relative to the working directory, as in Kaldi.
+        scp_path: None writes no scp.
+        compression: 0…7, see the module.
+
+    Raises:
+        AsitError: see :meth:`write`; a folder that cannot be written; a full disk.
+    """
+
+    def __init__(
+        self,
+        ark_path: str | os.PathLike[str],
+        scp_path: str | os.PathLike[str] | None,
+        compression: int = 0,
+        backend: str | None = None,
+    ) -> None:
+        self.ark_path = os.fspath(ark_path)
+        self.scp_path = None if scp_path is None else os.fspath(scp_path)
+        if compression not in range(8):
+            raise AsitError(f"compression {compression}: expected 0 (none) to 7")
+        if "\n" in self.ark_path or self.ark_path != self.ark_path.strip() or pipes.is_pipe(self.ark_path):
+            raise AsitError(
+                f"'{self.ark_path}': an archive's name cannot hold line breaks or outer spaces, or be a pipe"
+            )
+        self.compression = compression
+        self._library = load_backend(backend)
+        self._temporary = atomic.temporary_name(self.ark_path)
+        self._sink: _Sink | None = None
+        self._lines: dict[str, str] = {}
+
+    def __enter__(self) -> ArkWriter:
+        make = _KaldiioSink if self._library.__name__ == "kaldiio.matio" else _NativeSink
+        try:
+            os.makedirs(os.path.dirname(self.ark_path) or ".", exist_ok=True)
+            self._sink = make(self._library, self._temporary)
+        except OSError as error:
+            raise atomic.cannot_write(self.ark_path, error) from error
+        return self
+
+    def write(self, utt: str, array: np.ndarray) -> None:
+        """Append one matrix (T, F), or one vector (D,) when not compressing. float64 is stored as float32.
+
+        Raises:
+            AsitError: a bad or repeated id, an empty array, other than one or two dimensions, a value that is
+                NaN or infinite.
+        """
+        assert self._sink is not None, "ArkWriter is used in a with block"
+        array = np.ascontiguousarray(array, dtype=np.float32)
+        where = f"{self.ark_path}: utterance '{utt}'"
+        problem = key_problem(utt) or ("it is there already" if utt in self._lines else None)
+        if problem:
+            raise AsitError(f"{where}: {problem}")
+        if array.ndim not in (1, 2) or array.size == 0 or (array.ndim == 1 and self.compression):
+            raise AsitError(f"{where}: expected a matrix with at least one row and column, found shape {array.shape}")
+        finite = int(np.isfinite(array).sum())
+        if finite != array.size:
+            raise AsitError(f"{where}: {array.size - finite} of {array.size} values are NaN or infinite")
+        try:
+            offset = self._sink.write(utt, array, self.compression)
+        except OSError as error:
+            raise atomic.cannot_write(self.ark_path, error) from error
+        self._lines[utt] = f"{utt} {self.ark_path}:{offset}\n"
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._close(keep=kind is None)
+        finally:
+            atomic.remove(self._temporary)
+
+    def _close(self, keep: bool) -> None:
+        assert self._sink is not None
+        if not keep:
+            with contextlib.suppress(OSError, RuntimeError):  # the error that ended the block is the one to show
+                self._sink.close()
+            return
+        try:
+            self._sink.close()
+            with open(self._temporary, "rb+") as stream:
+                os.fsync(stream.fileno())
+                self._check_end(stream)
+            if self.scp_path is not None:  # an old scp must never point into the new archive
+                atomic.remove(self.scp_path)
+            os.replace(self._temporary, self.ark_path)
+            atomic.sync_folder(os.path.dirname(self.ark_path) or ".")
+        except OSError as error:
+            raise atomic.cannot_write(self.ark_path, error) from error
+        if self.scp_path is not None:
+            atomic.write_text(self.scp_path, "".join(self._lines.values()))
+
+    def _check_end(self, stream: IO[bytes]) -> None:
+        """The last matrix lies whole in the file: a C++ stream does not always report a full disk."""
+        if self._lines:
+            offset = next(reversed(self._lines.values())).strip().rpartition(":")[2]
+            try:
+                ark_spec.check(stream, ark_spec.parse(f"{self._temporary}:{offset}"))
+            except AsitError:
+                raise AsitError(f"{self.ark_path}: was not written to its end: the disk is probably full") from None
+
+
+# --- internals -------------------------------------------------------------------------------------
+
+
+def _read(text: str, allow_pipes: bool, backend: str | None) -> np.ndarray:
+    library = load_backend(backend)
+    if pipes.is_pipe(text):
+        if not allow_pipes:
+            pipes.refuse(text)
+        return _read_pipe(text, library)
+    spec = ark_spec.parse(text)
+    try:
+        with open(spec.path, "rb") as stream:
+            return _read_stream(stream, spec, spec.path, library)
+    except FileNotFoundError:
+        raise AsitError(f"'{text}': no such file (relative paths count from {os.getcwd()})") from None
+    except OSError as error:
+        raise AsitError(f"'{text}': cannot read: {error.strerror or error}") from None
+
+
+def _read_pipe(text: str, library: ModuleType) -> np.ndarray:
+    """The single matrix that a command writes; a temporary file serves both back ends."""
+    command = text.strip()
+    inside = ""
+    if command.endswith("]"):
+        cut = command.rfind("[")
+        command, inside = command[:cut], command[cut:]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "output")
+        with open(path, "wb") as stream:
+            stream.write(pipes.output_of(command))
+        parsed = ark_spec.parse(path + inside)
+        spec = ark_spec.Spec(text, path, None, parsed.rows, parsed.columns)
+        with open(path, "rb") as stream:
+            return _read_stream(stream, spec, path, library)
+
+
+def _read_stream(stream: IO[bytes], spec: ark_spec.Spec, path: str, library: ModuleType) -> np.ndarray:
+    head = ark_spec.check(stream, spec)
+    try:
+        if head.kind == "TEXT":  # kaldiio takes "0 0.5" for whole numbers, by its first value
+            array = ark_spec.read_text(stream, spec)
+        elif library.__name__ == "kaldiio.matio":
+            array = library.read_kaldi(stream)
+        else:
+            reader = library.FloatVector if head.kind in ("FV", "DV") else library.FloatMatrix
+            array = reader.read(f"{path}:{spec.offset or 0}").numpy()
+    except _READ_ERRORS as error:
+        reason = " ".join(str(error).split())[-200:]
+        raise AsitError(f"'{spec.text}': corrupt archive ({type(error).__name__}: {reason}); make it anew") from None
+    if array.ndim == 2:
+        array = ark_spec.cut(array, spec)
+    elif spec.rows or spec.columns:
+        raise AsitError(f"'{spec.text}': a range needs a matrix, found a vector")
+    return np.array(array, dtype=np.float32, order="C")
+
+
+class _Sink(Protocol):
+    """An archive being written."""
+
+    def __init__(self, library: ModuleType, path: str) -> None: ...
+
+    def write(self, utt: str, array: np.ndarray, compression: int) -> int:
+        """Append; the offset of the matrix (behind its key)."""
+        ...
+
+    def close(self) -> None:
+        """Flush and close."""
+        ...
+
+
+class _KaldiioSink:
+    """An archive written by kaldiio."""
+
+    def __init__(self, library: ModuleType, path: str) -> None:
+        self.library = library
+        self.stream: io.BufferedWriter = open(path, "wb")  # noqa: SIM115 - lives until close()
+
+    def write(self, utt: str, array: np.ndarray, compression: int) -> int:
+        self.stream.write(f"{utt} ".encode())
+        offset = self.stream.tell()
+        self.library.write_array(self.stream, array, compression_method=compression or None)
+        return offset
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+class _NativeSink:
+    """An archive written by kaldi_native_io: the C++ stream is flushed to learn the offsets."""
+
+    def __init__(self, library: ModuleType, path: str) -> None:
+        self.library, self.path = library, path
+        with open(path, "wb"):  # the same errors as the other back end: no permission, no folder
+            pass
+        self.writer = None
+        self.vectors = False
+
+    def write(self, utt: str, array: np.ndarray, compression: int) -> int:
+        if self.writer is None:
+            self.vectors = array.ndim == 1
+            matrices = self.library.CompressedMatrixWriter if compression else self.library.FloatMatrixWriter
+            self.writer = (self.library.FloatVectorWriter if self.vectors else matrices)(f"ark:{self.path}")
+        if self.vectors != (array.ndim == 1):
+            raise AsitError(f"utterance '{utt}': kaldi_native_io cannot mix matrices and vectors in one archive")
+        offset = os.path.getsize(self.path) + len(utt.encode()) + 1
+        try:
+            if compression:
+                self.writer.write(utt, array, self.library.CompressionMethod(compression))
+            else:
+                self.writer.write(utt, array)
+            self.writer.flush()
+        except RuntimeError as error:
+            raise OSError(0, " ".join(str(error).split())[-200:]) from None
+        return offset
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()

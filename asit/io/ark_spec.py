@@ -1,0 +1,190 @@
+"""Where a matrix lies in a Kaldi archive: ``file.ark:offset[rows,columns]``, and what stands there.
+
+Source of the formats: Kaldi ``src/util/kaldi-holder.cc`` (ranges), ``src/matrix/kaldi-matrix.cc`` (FM, DM),
+``src/matrix/kaldi-vector.cc`` (FV, DV), ``src/matrix/compressed-matrix.{h,cc}`` (CM, CM2, CM3).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+
+from asit.errors import AsitError
+
+# A range may reach this many rows beyond the last one and is then cut (Kaldi: edge effects of framing).
+ROW_TOLERANCE = 2
+
+_FOREIGN = {
+    b"RIFF": "a wav file",
+    b"fLaC": "a flac file",
+    b"AUDIO": "audio",
+    b"NPY": "a numpy array",
+    b"PKL": "a pickle, which can run code when it is read",
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One entry of a ``feats.scp``. `offset` is None for a file that holds one matrix and no key."""
+
+    text: str
+    path: str
+    offset: int | None
+    rows: tuple[int, int] | None
+    columns: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands at an offset: kind FM, DM, CM, CM2, CM3, FV, DV, or TEXT (whose shape is not known yet)."""
+
+    kind: str
+    rows: int
+    columns: int
+
+
+def parse(text: str) -> Spec:
+    """Cut ``path:offset[r0:r1,c0:c1]``; ends are inclusive, as in Kaldi. Spaces in the path are kept.
+
+    Raises:
+        AsitError: an empty path or a malformed range.
+
+    >>> parse("my feats.ark:123[0:9,2:5]")
+    Spec(text='my feats.ark:123[0:9,2:5]', path='my feats.ark', offset=123, rows=(0, 9), columns=(2, 5))
+    """
+    path, rows, columns = text.strip(), None, None
+    if path.endswith("]") and "[" in path:
+        path, _, inside = path[:-1].rpartition("[")
+        parts = inside.split(",")
+        if len(parts) > 2:
+            raise AsitError(f"'{text}': expected a range [r0:r1] or [r0:r1,c0:c1], found [{inside}]")
+        rows = _range(parts[0], text)
+        columns = _range(parts[1], text) if len(parts) == 2 else None
+    head, colon, tail = path.rpartition(":")
+    offset = None
+    if colon and tail.isascii() and tail.isdigit():
+        path, offset = head, int(tail)
+    if not path:
+        raise AsitError(f"'{text}': expected 'file.ark:offset', found no file name")
+    return Spec(text, path, offset, rows, columns)
+
+
+def cut(array: np.ndarray, spec: Spec) -> np.ndarray:
+    """The rows and columns that the spec asks for, of a (T, F) matrix.
+
+    Raises:
+        AsitError: a range outside the matrix.
+    """
+    rows, columns = array.shape
+    r0, r1 = spec.rows or (0, rows - 1)
+    c0, c1 = spec.columns or (0, columns - 1)
+    if r0 >= rows or r1 > rows - 1 + ROW_TOLERANCE or c1 >= columns:
+        raise AsitError(
+            f"'{spec.text}': the range lies outside the {rows} x {columns} matrix; "
+            "make the scp file anew from the archive it belongs to"
+        )
+    return array[r0 : r1 + 1, c0 : c1 + 1]
+
+
+def check(stream: IO[bytes], spec: Spec) -> Header:
+    """Look at the head of the matrix at the offset, and leave `stream` there.
+
+    Raises:
+        AsitError: no matrix there, other content, or fewer bytes than the head promises.
+    """
+    start = spec.offset or 0
+    size = stream.seek(0, os.SEEK_END)
+    if start >= size:
+        raise AsitError(
+            f"'{spec.text}': offset {start} lies behind the end of the file ({size} bytes): "
+            "the archive is truncated or belongs to another scp; make it anew"
+        )
+    stream.seek(start)
+    head = stream.read(64)
+    stream.seek(start)
+    for magic, name in _FOREIGN.items():
+        if head.startswith(magic):
+            raise AsitError(f"'{spec.text}': expected a matrix, found {name}; write features with asit-make-fbank")
+    if not head.startswith(b"\0B"):
+        if head.lstrip(b" \n\t").startswith(b"["):
+            return Header("TEXT", 0, 0)
+        raise AsitError(
+            f"'{spec.text}': no matrix at byte {start}: the offset is wrong, or the archive changed after its "
+            "scp was written; make both anew"
+        )
+    kind, rows, columns, needed = _binary_head(head, spec)
+    if rows <= 0 or columns <= 0:
+        raise AsitError(f"'{spec.text}': expected a matrix with values, found shape {rows} x {columns}")
+    if start + needed > size:
+        raise AsitError(
+            f"'{spec.text}': truncated archive: {rows} x {columns} {kind} needs {needed} bytes, "
+            f"{size - start} are left; make it anew"
+        )
+    return Header(kind, rows, columns)
+
+
+def read_text(stream: IO[bytes], spec: Spec) -> np.ndarray:
+    """A text matrix ``[ … ]`` (rows on their own lines) or vector (one line) at the stream's position, float32.
+
+    Raises:
+        AsitError: no closing bracket, rows of different lengths, words that are no numbers.
+    """
+    body = b""
+    while b"]" not in body:
+        chunk = stream.read(1 << 16)
+        if not chunk:
+            raise AsitError(f"'{spec.text}': truncated text archive: no closing ']'; make it anew")
+        body += chunk
+    inside = body[body.index(b"[") + 1 : body.index(b"]")]
+    lines = [line.split() for line in inside.split(b"\n") if line.strip()]
+    try:
+        array = np.array(lines, dtype=np.float32)
+    except ValueError as error:
+        raise AsitError(f"'{spec.text}': not a matrix in text form: {error}") from None
+    if array.size == 0:
+        raise AsitError(f"'{spec.text}': expected a matrix with values, found an empty one")
+    return array if b"\n" in inside else array[0]
+
+
+def _range(word: str, text: str) -> tuple[int, int] | None:
+    """``3:7`` -> (3, 7); ``:`` or nothing -> None (all)."""
+    if word in ("", ":"):
+        return None
+    first, colon, last = word.partition(":")
+    if not colon or not first.isdigit() or not last.isdigit() or int(first) > int(last):
+        raise AsitError(f"'{text}': expected a range first:last with first <= last, found '{word}'")
+    return int(first), int(last)
+
+
+def _binary_head(head: bytes, spec: Spec) -> tuple[str, int, int, int]:
+    """(kind, rows, columns, bytes from the offset to the end of the matrix)."""
+    token, _, rest = head[2:].partition(b" ")
+    kind = token.decode("ascii", "replace")
+    at = 2 + len(token) + 1
+    try:
+        if kind in ("FM", "DM"):
+            four, rows, four_too, columns = struct.unpack_from("<bibi", rest)
+            size, at = (4 if kind == "FM" else 8) * rows * columns, at + 10
+        elif kind in ("FV", "DV"):
+            four, rows = struct.unpack_from("<bi", rest)
+            four_too, columns, at = 4, 1, at + 5
+            size = (4 if kind == "FV" else 8) * rows
+        elif kind in ("CM", "CM2", "CM3"):
+            four = four_too = 4
+            rows, columns = struct.unpack_from("<8xii", rest)
+            at += 16
+            size = {"CM": rows * columns + 8 * columns, "CM2": 2 * rows * columns, "CM3": rows * columns}[kind]
+        else:
+            raise AsitError(
+                f"'{spec.text}': expected a matrix (FM, DM, CM, CM2, CM3) or vector (FV, DV), found {token[:8]!r}; "
+                "the offset is wrong or the archive holds something else"
+            )
+    except struct.error:
+        raise AsitError(f"'{spec.text}': truncated archive: it ends inside a matrix head; make it anew") from None
+    if (four, four_too) != (4, 4):
+        raise AsitError(f"'{spec.text}': corrupt matrix head at byte {spec.offset or 0}; make the archive anew")
+    return kind, rows, columns, at + size
