@@ -1,0 +1,15 @@
+"""asit-report: RESULTS.md from the metrics.json files of a recipe."""
+
+from __future__ import annotations
+
+from asit.config import parse
+from asit.errors import command
+from asit.report.results import Settings, write_results
+
+
+@command
+def main() -> None:
+    """Entry point."""
+    settings = parse(Settings)
+    count = write_results(settings)
+    print(f"{settings.out}: {count} scored runs from {settings.exp_dir}")

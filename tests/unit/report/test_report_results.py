@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+
+import pytest
+
+from asit.errors import AsitError
+from asit.report import record
+from asit.report.machine import provenance
+from asit.report.record import Record
+from asit.report.results import Settings, half_width, write_results
+
+
+def make(path, value, trivial=None, clips=200, train_clips=49, **tags):
+    metrics = {"accuracy": value, "balanced_accuracy": value / 2}
+    run = Record(tags, "accuracy", metrics, clips, clips, train_clips, 1.0, trivial or {}, provenance())
+    record.save(path / "_".join(tags.values()) / "metrics.json", run)
+    return run
+
+
+def lay_out(tmp_path, **options):
+    write_results(Settings(exp_dir=str(tmp_path), out=str(tmp_path / "R.md"), **options))
+    return (tmp_path / "R.md").read_text()
+
+
+def cells(text, row):
+    line = next(line for line in text.splitlines() if line.startswith(f"| {row} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+def test_numbers_equal_the_inputs(tmp_path):
+    values = {"pretrained": [0.931, 0.942, 0.9], "scratch": [0.8, 0.75, 0.88]}
+    for system, row in values.items():
+        for seed, value in enumerate(row):
+            make(tmp_path, value, task="speakers", system=system, labels="2%", seed=str(seed))
+    text = lay_out(tmp_path)
+    for system, row in values.items():
+        mean, deviation = 100 * statistics.mean(row), 100 * statistics.stdev(row)
+        assert cells(text, system) == [f"{mean:.1f} ± {deviation:.1f} (3)"]
+
+
+def test_columns_follow_the_amount_of_labels_and_gaps_are_shown(tmp_path):
+    make(tmp_path, 0.5, task="t", system="a", labels="few", train_clips=10)
+    make(tmp_path, 0.9, task="t", system="a", labels="all", train_clips=1000)
+    make(tmp_path, 0.7, task="t", system="b", labels="all", train_clips=1000)
+    text = lay_out(tmp_path)
+    assert "| system | labels all (1000 clips) | labels few (10 clips) |" in text
+    assert cells(text, "a") == ["90.0 (1)", "50.0 (1)"]
+    assert cells(text, "b") == ["70.0 (1)", "–"]
+
+
+def test_chance_and_majority_come_from_the_baseline(tmp_path):
+    guess = {"chance": 0.125, "majority": 0.3}
+    make(tmp_path, 0.4, trivial=guess, task="t", system="statistics", labels="all")
+    make(tmp_path, 0.9, task="t", system="a", labels="all", seed="0")
+    text = lay_out(tmp_path)
+    assert cells(text, "chance") == ["12.5"]
+    assert cells(text, "majority") == ["30.0"]
+    assert text.index("| a |") < text.index("| statistics |") < text.index("| chance |")
+
+
+def test_one_table_a_task_and_other_tags_beside_the_row(tmp_path):
+    make(tmp_path, 0.9, task="speakers", system="a", pooling="cls")
+    make(tmp_path, 0.8, task="words", system="a")
+    text = lay_out(tmp_path)
+    assert text.index("## speakers") < text.index("## words")
+    assert cells(text, "a, pooling=cls") == ["90.0 (1)"]
+
+
+def test_uncertainty_machine_and_minutes(tmp_path):
+    make(tmp_path, 0.9, clips=100, task="t", system="a")
+    (tmp_path / "times").write_text("pretrain 90\nfinetune 30.5\npretrain 30\n")
+    text = lay_out(tmp_path, stage_times=str(tmp_path / "times"), run_command="./run.sh --seeds 3")
+    assert f"± {100 * half_width(0.9, 100):.1f}" in text
+    assert "on 100 test clips" in text
+    assert "| pretrain | 2.0 |" in text
+    assert "| all | 2.5 |" in text
+    assert "- command: `./run.sh --seeds 3`" in text
+    assert f"- torch: {provenance()['torch']}" in text
+
+
+def test_errors_name_the_file(tmp_path):
+    with pytest.raises(AsitError, match="found none; run the scoring stage"):
+        lay_out(tmp_path)
+    make(tmp_path, 0.9, task="t")
+    with pytest.raises(AsitError, match=r"metrics\.json: tag 'system' is missing"):
+        lay_out(tmp_path)
+
+
+def test_two_runs_with_equal_tags_are_refused(tmp_path):
+    make(tmp_path / "x", 0.9, task="t", system="a")
+    make(tmp_path / "y", 0.8, task="t", system="a")
+    with pytest.raises(AsitError, match="same tags as"):
+        lay_out(tmp_path)
+
+
+def test_a_failed_report_leaves_the_old_one(tmp_path):
+    make(tmp_path, 0.9, task="t", system="a")
+    before = lay_out(tmp_path)
+    (tmp_path / "t_a" / "metrics.json").write_text("{")
+    with pytest.raises(AsitError, match="not valid JSON"):
+        lay_out(tmp_path)
+    assert (tmp_path / "R.md").read_text() == before
+
+
+def test_record_survives_writing_and_reading_with_nan(tmp_path):
+    run = make(tmp_path, float("nan"), task="t", system="a")
+    path = tmp_path / "t_a" / "metrics.json"
+    assert json.loads(path.read_text())["metrics"]["accuracy"] is None
+    again = record.load(path)
+    assert again.value != again.value  # nan
+    assert dataclasses.replace(again, metrics={}) == dataclasses.replace(run, metrics={})
+
+
+@pytest.mark.parametrize(("word", "message"), [("system", "name=value"), ("=x", "name=value"), ("a=", "name=value")])
+def test_malformed_tags(word, message):
+    with pytest.raises(AsitError, match=message):
+        record.parse_tags([word])
+    with pytest.raises(AsitError, match="given twice"):
+        record.parse_tags(["a=1", "a=2"])
