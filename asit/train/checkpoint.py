@@ -1,0 +1,165 @@
+"""Checkpoints that survive crashes: written aside, fsynced, renamed, and believed only with their marker.
+
+A checkpoint is ``step-<n>.pt`` and, written after it, ``step-<n>.json`` (the marker) with its size and sha256.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import pickle
+import re
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asit.errors import AsitError
+from asit.io.atomic import atomic_open, write_text
+
+log = logging.getLogger(__name__)
+FORMAT = 1
+
+
+class CheckpointDir:
+    """The checkpoints of one run: ``<out_dir>/checkpoints``. Only the main rank saves."""
+
+    def __init__(self, path: str | os.PathLike[str], keep: int = 2) -> None:
+        self.path, self.keep = Path(path), keep
+
+    def steps(self) -> list[int]:
+        """Steps that have a checkpoint file, complete or not, oldest first."""
+        found = [re.fullmatch(r"step-(\d+)\.pt", p.name) for p in self.path.glob("step-*.pt")]
+        return sorted(int(m.group(1)) for m in found if m)
+
+    def file(self, step: int) -> Path:
+        """The checkpoint file of a step."""
+        return self.path / f"step-{step:08d}.pt"
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write a checkpoint (tensors and plain containers), then drop the oldest beyond ``keep``."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        final = self.file(step)
+        marker = final.with_suffix(".json")
+        marker.unlink(missing_ok=True)  # of a file that is about to be replaced
+        try:
+            with atomic_open(final, "wb") as stream:
+                torch.save({"format": FORMAT, **state}, stream)
+        except RuntimeError as error:  # torch's writer hides the cause
+            raise AsitError(f"{final}: cannot write the checkpoint: {error}; is the disk full?") from None
+        facts = {"step": step, "bytes": final.stat().st_size, "sha256": _sha256(final)}
+        write_text(marker, json.dumps(facts))
+        complete = [s for s in self.steps() if self.file(s).with_suffix(".json").exists()]
+        for old in complete[: -self.keep]:
+            self.file(old).with_suffix(".json").unlink(missing_ok=True)
+            self.file(old).unlink(missing_ok=True)
+
+    def load_newest(self) -> tuple[int, dict[str, Any]] | None:
+        """The newest complete checkpoint, on the CPU; damaged ones are passed over with a message.
+
+        Raises:
+            AsitError: there are checkpoints and none can be used.
+        """
+        steps = self.steps()
+        for step in reversed(steps):
+            try:
+                return step, self.load(step)
+            except AsitError as error:
+                log.warning("passing over a damaged checkpoint: %s", error)
+        if steps:
+            raise AsitError(
+                f"{self.path}: none of the {len(steps)} checkpoints is usable; remove the folder to start anew"
+            )
+        return None
+
+    def load(self, step: int) -> dict[str, Any]:
+        """One checkpoint, verified against its marker.
+
+        Raises:
+            AsitError: no marker, a wrong size or hash, or content that is not tensors and plain containers.
+        """
+        path = self.file(step)
+        try:
+            facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise AsitError(f"{path}: no marker beside it: it was never completed") from None
+        try:
+            size = path.stat().st_size
+            if size != facts.get("bytes"):
+                raise AsitError(f"{path}: expected {facts.get('bytes')} bytes, found {size}")
+            if _sha256(path) != facts.get("sha256"):
+                raise AsitError(f"{path}: its content does not match the marker's sha256")
+        except OSError as error:
+            raise AsitError(f"{path}: cannot read it: {error.strerror}") from None
+        return load_tensors(path)
+
+    def sweep(self) -> None:
+        """Remove what a killed run left behind: temporary files and markers without a checkpoint."""
+        for orphan in self.path.glob("step-*.tmp-*"):
+            log.info("removing %s, left behind by a run that was killed", orphan)
+            orphan.unlink(missing_ok=True)
+        for marker in self.path.glob("step-*.json"):
+            if not marker.with_suffix(".pt").exists():
+                marker.unlink(missing_ok=True)
+
+
+def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """A file written by ``torch.save``, read without running any code that it may carry.
+
+    Raises:
+        AsitError: unreadable, damaged, of another format, or holding anything but tensors and plain containers.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise AsitError(
+            f"{path}: refused: it holds more than tensors and plain containers, and loading it could run foreign code"
+        ) from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise AsitError(f"{path}: cannot be read as a checkpoint: {str(error).splitlines()[0]}") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise AsitError(f"{path}: not a checkpoint of this program (format {FORMAT})")
+    return state
+
+
+class DirLock:
+    """Keeps two runs out of one directory by ``fcntl`` on ``<dir>/.lock``; it ends with the process, however that ends."""
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.path = Path(directory) / ".lock"
+        self._stream: Any = None
+
+    def __enter__(self) -> DirLock:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        stream = open(self.path, "a+", encoding="utf-8")
+        try:
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            stream.seek(0)
+            holder = stream.read().strip() or "an unknown process"
+            stream.close()
+            raise AsitError(
+                f"{self.path.parent}: in use by {holder}; wait for it, stop it, or give another --out-dir"
+            ) from None
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%dT%H:%M:%S')}\n")
+        stream.flush()
+        self._stream = stream
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.truncate(0)
+        self._stream.close()
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

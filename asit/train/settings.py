@@ -1,0 +1,104 @@
+"""Options of the training loop, and the schedules that follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asit.config import option
+from asit.errors import AsitError
+from asit.schedules import Constant, Cosine, Schedule, StepDecay
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Optimisation, schedules, logging and checkpoints of one run. Defaults are ASiT's published ones."""
+
+    epochs: int = option(100, "passes over the training set (used when steps is none)")
+    steps: int | None = option(None, "optimiser updates; none: given by epochs")
+    batch_size: int = option(32, "clips per process and micro-batch")
+    accum: int = option(1, "micro-batches per update; the global batch is batch_size x processes x accum")
+    last_batch: str = option(
+        "drop", "an epoch's incomplete last batch: leave it out, or train on it", choices=("drop", "keep")
+    )
+    epoch_samples: int = option(0, "clips per epoch when drawing with replacement; 0: as many as there are")
+
+    optimizer: str = option("adamw", "adamw, or adam with L2 penalty (AST)", choices=("adamw", "adam"))
+    lr: float = option(5e-4, "peak learning rate for a global batch of lr_batch clips")
+    lr_batch: int = option(256, "the learning rate is lr x global batch / lr_batch; 0: lr as given")
+    lr_schedule: str = option("cosine", "after the warm-up", choices=("cosine", "step", "constant"))
+    min_lr: float = option(1e-6, "where the cosine ends (not scaled with the batch)")
+    lr_factor: float = option(0.85, "step schedule: multiply by this")
+    lr_factor_from: int = option(5, "step schedule: first epoch (from 0) with a lowered rate")
+    lr_factor_every: int = option(1, "step schedule: epochs between two cuts")
+    warmup_epochs: float = option(10.0, "epochs of linear warm-up from 0 (used when warmup_steps is none)")
+    warmup_steps: int | None = option(None, "updates of linear warm-up from 0; none: given by warmup_epochs")
+    weight_decay: float = option(0.04, "weight decay at the start")
+    weight_decay_end: float | None = option(0.4, "weight decay at the end (cosine); none: constant")
+    betas: tuple[float, ...] = option((0.9, 0.999), "Adam's two decay rates")
+    eps: float = option(1e-8, "Adam's epsilon")
+    clip_grad: float = option(3.0, "largest gradient norm; 0: no clipping")
+    clip_mode: str = option("tensor", "norm of each parameter tensor, or of all together", choices=("tensor", "global"))
+
+    precision: str = option("fp32", "arithmetic of the forward pass (bf16: autocast)", choices=("fp32", "bf16"))
+    ngpu: int | None = option(None, "GPUs on this machine; 0: CPU; none: one if there is one, else CPU")
+    num_procs: int = option(1, "processes when training on the CPU (gloo)")
+    threads: int = option(0, "CPU threads per process; 0: all cores shared among the processes")
+    num_workers: int = option(1, "data-loading processes per training process; 0: load in the training process")
+    prefetch: int = option(4, "batches each data-loading process keeps ready")
+    seed: int = option(0, "everything random in the run derives from this number")
+
+    log_every: int = option(50, "updates between two log lines")
+    save_every: int = option(0, "updates between two checkpoints; 0: by save_minutes only (and at the end)")
+    save_minutes: float = option(10.0, "minutes between two checkpoints; 0: by save_every only (and at the end)")
+    keep: int = option(2, "checkpoints to keep (at least 2)")
+    picture_every: int = option(0, "updates between two pictures; 0: at the end only")
+    tensorboard: bool = option(True, "write TensorBoard event files")
+    bad_steps: int = option(5, "updates with a non-finite loss or gradient to skip before the run stops")
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accum", "num_procs", "log_every", "prefetch", "lr_factor_every"):
+            if getattr(self, name) < 1:
+                raise AsitError(f"--{name.replace('_', '-')}: expected at least 1, found {getattr(self, name)}")
+        if self.steps is not None and self.steps < 1:
+            raise AsitError(f"--steps: expected at least 1, found {self.steps}")
+        if self.keep < 2:
+            raise AsitError(f"--keep: expected at least 2 (one may be damaged by a crash), found {self.keep}")
+        if len(self.betas) != 2:
+            raise AsitError(f"--betas: expected two numbers, found {len(self.betas)}")
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Optimiser updates of the whole run."""
+        return self.steps if self.steps is not None else self.epochs * steps_per_epoch
+
+    def peak_lr(self, global_batch: int) -> float:
+        """The learning rate after warm-up: linear in the global batch unless ``lr_batch`` is 0."""
+        return self.lr * global_batch / self.lr_batch if self.lr_batch else self.lr
+
+    def lr_of_step(self, steps_per_epoch: int, global_batch: int) -> Schedule:
+        """The learning rate by step."""
+        total = self.total_steps(steps_per_epoch)
+        warmup = self.warmup_steps
+        if warmup is None:
+            warmup = round(self.warmup_epochs * steps_per_epoch)
+        if warmup >= total > 1:
+            raise AsitError(f"warm-up of {warmup} updates in a run of {total}: lower --warmup-steps or --warmup-epochs")
+        peak = self.peak_lr(global_batch)
+        if self.lr_schedule == "cosine":
+            return Cosine(peak, self.min_lr, total, warmup)
+        if self.lr_schedule == "step":
+            return StepDecay(peak, self.lr_factor, self.lr_factor_from, self.lr_factor_every, steps_per_epoch, warmup)
+        return Constant(peak, warmup)
+
+    def weight_decay_of_step(self, steps_per_epoch: int) -> Schedule:
+        """The weight decay by step."""
+        if self.weight_decay_end is None:
+            return Constant(self.weight_decay)
+        return Cosine(self.weight_decay, self.weight_decay_end, self.total_steps(steps_per_epoch))
+
+
+# Options that change how a run is carried out but not what it computes: a resumed run may change them.
+# (batch_size, accum and the number of processes may change as long as the global batch stays the same.)
+FREE = frozenset({
+    "batch_size", "accum", "ngpu", "num_procs", "threads", "num_workers", "prefetch", "log_every", "save_every",
+    "save_minutes", "keep", "picture_every", "tensorboard", "bad_steps", "out_dir",
+})  # fmt: skip
