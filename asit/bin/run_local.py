@@ -1,0 +1,40 @@
+"""Run jobs on this machine: asit-run-local [options] [JOB=1:nj] log/x.JOB.log command args..."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from asit.errors import AsitError, command
+
+USAGE = """usage: asit-run-local [options] [JOB=1:nj] LOG-FILE COMMAND [ARGUMENT...]
+
+Run a command, or one for each JOB, on this machine; its output goes to the log file. JOB is any word; it is replaced by
+the job's number in the log's name and in the command. Takes the command line of Kaldi's run.pl.
+
+  --max-jobs-run K    jobs at a time [the number of cores, or of GPUs]
+  --num-threads N     threads of each job (OMP_NUM_THREADS) [1]
+  --gpu N             GPUs of each job: it sees only these (CUDA_VISIBLE_DEVICES); 0 hides all
+  --pick WHICH        all; failed: jobs whose log does not end with success; incomplete: jobs that did not end [all]
+  --retries N         start a failed job again, up to N times [0]
+  --mem 4G --time T --config FILE and other options of cluster back ends are accepted and have no effect here.
+
+Arguments reach the command as they are. Words that are shell operators on their own (| > && ; 2>&1 ...) are honoured.
+Exit code: 0 all succeeded, 1 a job failed, 128 + n ended by signal n. Ctrl-C and SIGTERM end the jobs too."""
+
+
+@command
+def main() -> None:
+    """Parse Kaldi's command line and run it."""
+    from asit.launch import contract, local
+
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("--help", "-h"):
+        print(USAGE, file=sys.stdout if arguments else sys.stderr)
+        raise SystemExit(0 if arguments else 1)
+    try:
+        code = local.run(contract.parse(arguments), os.path.basename(sys.argv[0]))
+    except AsitError as error:
+        raise AsitError(f"{error}; see asit-run-local --help") from None
+    if code:
+        raise SystemExit(code)
