@@ -41,23 +41,34 @@ def write_table(path: str | os.PathLike[str], table: Mapping[str, str]) -> None:
     """Write a table, sorted in C locale, whole or not at all.
 
     Raises:
-        AsitError: a key that is empty, holds white space or starts with "~"; a value with a line break;
-            an empty table.
+        AsitError: as :func:`format_table`; a file that cannot be written.
+    """
+    text = format_table(os.fspath(path), table)
+    with atomic_open(path) as stream:
+        stream.write(text)
+
+
+def format_table(path: str, table: Mapping[str, str]) -> str:
+    """The text of a table, sorted in C locale. `path` is named in errors.
+
+    Raises:
+        AsitError: an empty table; a key that is empty, holds white space or starts with "~"; a value with a
+            line break.
     """
     if not table:
-        raise AsitError(f"{os.fspath(path)}: expected at least one line to write, found none")
-    for key in table:
-        problem = key_problem(key)
-        if problem:
-            raise AsitError(f"{os.fspath(path)}: {problem}")
+        raise AsitError(f"{path}: expected at least one line to write, found none")
+    joined = "".join(table)
+    if "" in table or "~" in joined or " " in joined or not joined.isprintable():
+        for key in table:
+            problem = key_problem(key)
+            if problem:
+                raise AsitError(f"{path}: {problem}")
     lines = [f"{key} {table[key]}".rstrip(BLANKS) for key in sort_keys(table)]
-    body = "\n".join(lines)
-    if body.count("\n") != len(lines) - 1 or "\r" in body:
+    text = "\n".join(lines)
+    if text.count("\n") != len(lines) - 1 or "\r" in text:
         key = next(k for k, v in table.items() if "\n" in v or "\r" in v)
-        raise AsitError(f"{os.fspath(path)}: value of '{key}' holds a line break; a table has one line per key")
-    with atomic_open(path) as stream:
-        stream.write(body)
-        stream.write("\n")
+        raise AsitError(f"{path}: value of '{key}' holds a line break; a table has one line per key")
+    return text + "\n"
 
 
 def sort_keys(keys: Iterable[str]) -> list[str]:
