@@ -12,24 +12,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 from asit.errors import AsitError
 from asit.io.atomic import write_text
-from asit.io.table import key_problem, read_table, read_text, write_table
+from asit.io.table import read_table, read_text, write_table
+from asit.io.values import Segment, label_problem, parse_duration, parse_frames, parse_labels, parse_segment
 
 UTTERANCE_TABLES = ("feats.scp", "segments", "text", "vad.scp")  # and every utt2*
 SPEAKER_TABLES = ("cmvn.scp",)  # and every spk2* but spk2utt
 WHOLE_FILES = ("frame_shift", "labels.txt", "conf")  # the same for every part of a directory
 _NAME = re.compile(r"(utt|spk|reco)2[A-Za-z0-9_]+\Z")
-
-
-class Segment(NamedTuple):
-    """A stretch of a recording, in seconds."""
-
-    recording: str
-    start: float
-    end: float
 
 
 @dataclass(frozen=True)
@@ -242,52 +234,6 @@ def write_labels(path: str | os.PathLike[str], labels: Sequence[str]) -> None:
         if problem:
             raise AsitError(f"{os.fspath(path)}: label '{label}': {problem}")
     write_text(path, "".join(f"{label} {i}\n" for i, label in enumerate(labels)))
-
-
-def label_problem(label: str) -> str | None:
-    """What is wrong with a label, or None."""
-    if "," in label:
-        return f"label '{label}' holds a comma, which separates labels in utt2label"
-    return key_problem(label)
-
-
-def parse_segment(value: str) -> Segment:
-    """``recording start end``. Raises ValueError with the reason."""
-    words = value.split()
-    if len(words) != 3:
-        raise ValueError(f"expected 'recording start end', found '{value}'")
-    segment = Segment(words[0], float(words[1]), float(words[2]))
-    if not 0 <= segment.start < segment.end:
-        raise ValueError(f"expected 0 <= start < end, found {words[1]} and {words[2]}")
-    return segment
-
-
-def parse_duration(value: str) -> float:
-    """Seconds. Raises ValueError with the reason."""
-    seconds = float(value)
-    if not 0 < seconds < float("inf"):
-        raise ValueError(f"expected a positive number of seconds, found {value}")
-    return seconds
-
-
-def parse_frames(value: str) -> int:
-    """A number of frames. Raises ValueError with the reason."""
-    frames = int(value)
-    if frames <= 0:
-        raise ValueError(f"expected a positive number of frames, found {value}")
-    return frames
-
-
-def parse_labels(value: str) -> tuple[str, ...]:
-    """``a`` or ``a,b``. Raises ValueError with the reason."""
-    labels = tuple(value.split(","))
-    if len(set(labels)) != len(labels):
-        raise ValueError(f"a label is given twice in '{value}'")
-    for label in labels:
-        problem = key_problem(label)
-        if problem:
-            raise ValueError(f"{problem} (labels are separated by a comma alone)")
-    return labels
 
 
 def positive(text: str, where: str) -> float:

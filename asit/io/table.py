@@ -33,7 +33,7 @@ def read_table(path: str | os.PathLike[str], check_order: bool = True, empty_val
     if table is None:
         for problem in problems(path, text, check_order, empty_values):
             raise AsitError(problem)
-        table = dict(_cut(line) for line in text[:-1].split("\n"))
+        table = dict(cut(line) for line in text[:-1].split("\n"))
     return table
 
 
@@ -137,7 +137,7 @@ def problems(path: str, text: str, check_order: bool = True, empty_values: bool 
     seen: dict[str, int] = {}
     previous = ""
     for number, line in enumerate(lines, 1):
-        key, value = _cut(line)
+        key, value = cut(line)
         if not key:
             what = "starts with white space" if line.strip() else "is blank"
             yield f"{path}:{number}: line {what}; expected 'key value'"
@@ -156,10 +156,20 @@ def problems(path: str, text: str, check_order: bool = True, empty_values: bool 
         previous = key
 
 
-def _cut(line: str) -> tuple[str, str]:
+def cut(line: str) -> tuple[str, str]:
     """Key and stripped value of a line; the key is empty when the line starts with a blank."""
     cut = line.replace("\t", " ").find(" ")
     return (line, "") if cut < 0 else (line[:cut], line[cut + 1 :].strip(BLANKS))
+
+
+def lenient(text: str) -> dict[str, str]:
+    """Key -> value of the usable lines of a malformed table; of a repeated key the first counts."""
+    found: dict[str, str] = {}
+    for line in text.replace("\r", "").split("\n"):
+        key, value = cut(line)
+        if key:
+            found.setdefault(key, value)
+    return found
 
 
 def _fast(text: str, check_order: bool, empty_values: bool) -> dict[str, str] | None:
@@ -169,7 +179,7 @@ def _fast(text: str, check_order: bool, empty_values: bool) -> dict[str, str] | 
     lines = text[:-1].split("\n")
     # "key value" cut at the first blank; a blank line or a leading blank makes an empty key.
     if "\t" in text:
-        table = dict(pairs := [_cut(line) for line in lines])
+        table = dict(pairs := [cut(line) for line in lines])
         keys = [key for key, _ in pairs]
     else:
         keys = [line.partition(" ")[0] for line in lines]

@@ -1,0 +1,88 @@
+"""The second columns of a data directory's tables: what they mean and what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from asit.io.table import key_problem
+
+_ILLEGAL_WORDS = {"<s>", "</s>", "#0"}
+
+
+class Segment(NamedTuple):
+    """A stretch of a recording, in seconds."""
+
+    recording: str
+    start: float
+    end: float
+
+
+def label_problem(label: str) -> str | None:
+    """What is wrong with a label, or None."""
+    if "," in label:
+        return f"label '{label}' holds a comma, which separates labels in utt2label"
+    return key_problem(label)
+
+
+def parse_segment(value: str) -> Segment:
+    """``recording start end``. Raises ValueError with the reason."""
+    words = value.split()
+    if len(words) != 3:
+        raise ValueError(f"expected 'recording start end', found '{value}'")
+    segment = Segment(words[0], float(words[1]), float(words[2]))
+    if not 0 <= segment.start < segment.end < float("inf"):
+        raise ValueError(f"expected 0 <= start < end, found {words[1]} and {words[2]}")
+    return segment
+
+
+def parse_duration(value: str) -> float:
+    """Seconds. Raises ValueError with the reason."""
+    seconds = float(value)
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"expected a positive number of seconds, found {value}")
+    return seconds
+
+
+def parse_frames(value: str) -> int:
+    """A number of frames. Raises ValueError with the reason."""
+    frames = int(value)
+    if frames <= 0:
+        raise ValueError(f"expected a positive number of frames, found {value}")
+    return frames
+
+
+def parse_labels(value: str) -> tuple[str, ...]:
+    """``a`` or ``a,b``. Raises ValueError with the reason."""
+    labels = tuple(value.split(","))
+    if len(set(labels)) != len(labels):
+        raise ValueError(f"a label is given twice in '{value}'")
+    for label in labels:
+        problem = key_problem(label)
+        if problem:
+            raise ValueError(f"{problem} (labels are separated by a comma alone)")
+    return labels
+
+
+def check_gender(value: str) -> None:
+    """Kaldi's spk2gender. Raises ValueError with the reason."""
+    if value not in ("m", "f"):
+        raise ValueError(f"expected m or f, found '{value}'")
+
+
+def check_warp(value: str) -> None:
+    """Kaldi's spk2warp and utt2warp. Raises ValueError with the reason."""
+    if not 0.5 < float(value) < 1.5:
+        raise ValueError(f"expected a number between 0.5 and 1.5, found {value}")
+
+
+def check_text(value: str) -> None:
+    """Kaldi's rules for transcripts: printable, no white space but blank and tab, no symbols of the decoder.
+
+    Raises ValueError with the reason.
+    """
+    if not value.replace("\t", " ").isprintable():
+        odd = next(c for c in value if c != "\t" and not c.isprintable())
+        raise ValueError(f"character U+{ord(odd):04X} is not printable or a special white space; remove it")
+    illegal = _ILLEGAL_WORDS & set(value.split())
+    if illegal:
+        raise ValueError(f"holds the symbol {min(illegal)}, which decoders use themselves; remove it")
