@@ -5,8 +5,8 @@
 #     stage=0; nj=4        # one or more a line; the note is shown by --help
 # --foo-bar v, --foo_bar v, --foo=v are the same. A variable whose default is true or false takes only these, and
 # --foo alone means true. --config FILE is read first, whatever its place: the command line wins.
-_script="./${0##*/}"      # run.sh has changed to its own directory
-[[ -f $_script ]] || _script=$0
+_script=$0
+[[ -f $_script ]] || _script="./${0##*/}" # run.sh has changed to its own directory
 _options=()               # names in the order of their declaration
 declare -A _notes=() _declared=()
 
@@ -61,6 +61,7 @@ _help() { # the comment at the head of run.sh, the options, the stages
     awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$_script"
     printf '\nOptions (--name value; defaults in brackets):\n'
     for name in "${_options[@]}"; do printf '  --%-16s %s [%s]\n' "${name//_/-}" "${_notes[$name]-}" "${!name}"; done
+    grep -qE "$_begin_line" "$_script" || return 0
     printf '\nStages:\n'
     while IFS= read -r line; do
         [[ ! $line =~ $_begin_line ]] || printf '  %3s %-16s %s\n' "${BASH_REMATCH[@]:2:3}"
@@ -81,7 +82,8 @@ _stage_number() { # _stage_number OPTION NUMBER_OR_NAME: prints the number
 parse_options() { # parse_options "$@"
     local names=() values=() name i command
     printf -v command ' %q' "$0" "$@"
-    _declare "$_here/recipe.sh" && _declare "$_script"
+    ! grep -qE "$_begin_line" "$_script" || _declare "$_here/recipe.sh" # a script without stages has its own options only
+    _declare "$_script"
     while (($#)); do
         name=${1#--} && name=${name%%=*} && name=${name//-/_}
         [[ $1 == --?* ]] || _wrong "unexpected argument '$1': options are given as --name value; see --help"
@@ -103,6 +105,7 @@ parse_options() { # parse_options "$@"
     stage=$(_stage_number --stage "$stage") || exit 2
     stop_stage=$(_stage_number --stop-stage "$stop_stage") || exit 2
     for name in $skip_stages; do _stage_number --skip-stages "$name" >/dev/null || exit 2; done
+    grep -qE "$_begin_line" "$_script" || return 0
     trap _on_exit EXIT
     $status || _up=1 log "${command# }"
 }

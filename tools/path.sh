@@ -1,7 +1,39 @@
 # shellcheck shell=bash
-# Environment of every recipe: locale, thread counts, Python. A recipe's own path.sh sources this file from run.sh.
+# Environment of every recipe: locale, threads, Python. A recipe's path.sh sources it from the recipe's directory.
+# Python is an active environment that has this checkout's asit, else the project's .venv, which tools/install.sh
+# makes on first use. ASIT_EXTRAS: extras that have to be there, such as test.
 _root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export LC_ALL=C PYTHONUTF8=1 PYTHONUNBUFFERED=1
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # parallel jobs share the cores; training sets its own
-PATH="$_root/.venv/bin:$PATH"
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # parallel jobs share the cores; training sets its own number
 . "$_root/tools/recipe.sh"
+
+_active_environment() { # whether the python on PATH, other than .venv's, has all that is needed
+    local python module
+    python=$(command -v python) && [[ $python != "$_root/.venv/"* ]] || return 1
+    (cd / && "$python" - "$_root" ${ASIT_EXTRAS:+pytest xdist hypothesis importlinter ruff}) <<'PYTHON' || return 1
+import importlib.util, os, sys
+found = importlib.util.find_spec("asit")
+if found is None or not found.origin:
+    sys.exit(1)
+home = os.path.dirname(os.path.dirname(os.path.realpath(found.origin)))
+if home != os.path.realpath(sys.argv[1]):
+    sys.exit(f"path.sh: the active environment has the asit of {home}; using this checkout's .venv")
+missing = [name for name in ["torch", *sys.argv[2:]] if importlib.util.find_spec(name) is None]
+if missing:
+    sys.exit(f"path.sh: the active environment lacks {', '.join(missing)}; using this checkout's .venv")
+PYTHON
+    for module in "$_root"/asit/bin/[!_]*.py; do
+        module=${module##*/} && module=${module%.py}
+        command -v "asit-${module//_/-}" >/dev/null || {
+            echo "path.sh: the active environment lacks asit-${module//_/-} (pip install -e . adds it); using .venv" >&2
+            return 1
+        }
+    done
+}
+
+if [[ " $* " != *" --help "* && " $* " != *" --status "* ]] && ! _active_environment; then
+    "$_root/tools/install.sh" --quiet --extras "${ASIT_EXTRAS-}" || exit 1
+    export VIRTUAL_ENV="$_root/.venv" PATH="$_root/.venv/bin:$PATH"
+fi
+# shellcheck source=/dev/null
+[[ ! -f $(dirname "${BASH_SOURCE[1]}")/local/path.sh ]] || . "$(dirname "${BASH_SOURCE[1]}")/local/path.sh"
