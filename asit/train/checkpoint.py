@@ -128,7 +128,7 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 class DirLock:
-    """Keeps two runs out of one directory by ``fcntl`` on ``<dir>/.lock``; it ends with the process, however that ends."""
+    """Keeps two runs out of one directory (``fcntl`` on ``.lock``); it ends with its process, however that ends."""
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.path = Path(directory) / ".lock"

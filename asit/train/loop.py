@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -74,8 +75,8 @@ class Loop:
         self.checkpoints = CheckpointDir(self.out_dir / "checkpoints", settings.keep)
         self.guard = Guard(self.module, settings.bad_steps)
         self.step = 0
-        self._sums: dict[str, Tensor] = {}  # of the losses since the last log line
-        self._summed = 0
+        self._names: list[str] = []  # of the logged losses, the same at every step
+        self._sums: Tensor | None = None  # of the losses since the last log line, and the number of good steps
         self._warned: dict[str, int] = {}
         self._sync: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
 
@@ -121,7 +122,6 @@ class Loop:
         step, accum, device = self.step, self.settings.accum, self.place.device
         self.optimizer.zero_grad()
         self.guard.remember()
-        total: dict[str, Tensor] = {}
         utts: list[str] = []
         for micro in range(accum):
             began = time.perf_counter()
@@ -134,22 +134,19 @@ class Loop:
                 with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
                     losses = self.learner.losses(batch, step, self.generator)
                 (losses["loss"] / accum).backward()
-            for name, value in losses.items():
-                part = value.detach().float() / accum
-                total[name] = total[name] + part if name in total else part
+            values = torch.stack([value.detach().float() for value in losses.values()]) / accum
+            total = values if micro == 0 else total + values
             utts += batch.get("utts", [])
         norms = clip_gradients(self.optimizer.gradients(), self.settings.clip_grad, self.settings.clip_mode)
-        total["grad_norm"] = norms.mean()
-        bad = self.guard.judge(step, total, norms, utts)
+        bad = self.guard.judge(step, dict(zip(losses, total, strict=True)), norms, utts)
         if device.type == "cpu" and self.guard.settle():
             pass  # the optimiser below leaves everything as it is
         self.learner.before_update(step)
         self.optimizer.update(step, bad)
         self.learner.after_update(step)
-        for name, value in total.items():
-            counted = torch.where(bad > 0, 0.0, value)
-            self._sums[name] = self._sums[name] + counted if name in self._sums else counted
-        self._summed += 1
+        self._names = [*losses, "grad_norm"]
+        row = torch.where(bad > 0, 0.0, torch.cat([total, norms.mean().view(1), torch.ones_like(total[:1])]))
+        self._sums = row if self._sums is None else self._sums + row
         self.step = step + 1
         return batch
 
@@ -158,9 +155,8 @@ class Loop:
         step, settings = self.step, self.settings
         if step % settings.log_every == 0 or step == self.total:
             self.guard.settle()
-            names = list(self._sums)
-            means = distributed.average_(torch.stack([self._sums[n] for n in names])) / self._summed
-            values = dict(zip(names, means.tolist(), strict=True))
+            sums = distributed.average_(self._sums).tolist()
+            values = {name: s / sums[-1] if sums[-1] else math.nan for name, s in zip(self._names, sums, strict=False)}
             speed = progress.report(step, self.batches.plan.global_batch)
             rates = {"lr": self.optimizer.lr[step - 1], "weight_decay": self.optimizer.weight_decay[step - 1]}
             logs.scalars(step, {**values, **rates, **speed})
@@ -168,7 +164,7 @@ class Loop:
                 "%s", line(step, self.total, (step - 1) // self.steps_per_epoch, {**values, "lr": rates["lr"]}, speed)
             )
             self._warn(values)
-            self._sums, self._summed = {}, 0
+            self._sums = None
         if self.epoch_end and (step % self.steps_per_epoch == 0 or step == self.total):
             found = dict(self.epoch_end((step - 1) // self.steps_per_epoch, step))
             self.module.train()
@@ -206,7 +202,6 @@ class Loop:
                     "learner": self.learner.state_dict(),
                     "optimizer": self.optimizer.state_dict(),
                     "sums": self._sums,
-                    "summed": self._summed,
                     "bad_steps": self.guard.count,
                     "identity": self.identity,
                     "extras": {name: extra.state_dict() for name, extra in self.extras.items()},
@@ -240,8 +235,8 @@ class Loop:
             ) from None
         for name, extra in self.extras.items():
             extra.load_state_dict(state["extras"][name])
-        self._sums = {n: t.to(self.place.device) for n, t in state["sums"].items()}
-        self._summed, self.guard.count, self.step = state["summed"], state["bad_steps"], state["step"]
+        self._sums = None if state["sums"] is None else state["sums"].to(self.place.device)
+        self.guard.count, self.step = state["bad_steps"], state["step"]
         log.info("resuming after step %d/%d", self.step, self.total)
 
 

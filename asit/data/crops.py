@@ -1,0 +1,143 @@
+"""Random time crops for pretraining. Letters: T frames of a clip, t frames of a crop, F mel bins.
+
+Where a crop lies is a pure function of (seed, number of the sample in the run): see :mod:`asit.seeding`.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asit.config import option
+from asit.data.dataset import FeatureDataset
+from asit.data.sampler import Key
+from asit.errors import AsitError
+from asit.seeding import numpy_generator
+
+log = logging.getLogger(__name__)
+Piece = tuple[int, int]  # rows [first, last) of a clip
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """Which clips are drawn, and what is cut out of them. Two global crops a clip, independent of one another."""
+
+    global_frames: int = option(592, "frames of a global crop")
+    local_frames: int = option(192, "frames of a local crop")
+    local_crops: int = option(0, "local crops a clip (the second release: 4)")
+    short_clips: str = option("pad", "clips shorter than a global crop: pad them, or leave them out", ("pad", "skip"))
+    pad: str = option("silence", "fill up short clips with digital silence, or by repeating them", ("silence", "tile"))
+    min_frames: int = option(0, "leave out clips shorter than this")
+    draw: str = option(
+        "uniform",
+        "clips: each once an epoch, or with replacement in proportion to their length or number of possible crops",
+        ("uniform", "length", "crops"),
+    )
+    roll: float = option(0.0, "probability of rotating a clip in time by a random amount first (first release: 0.5)")
+
+    def __post_init__(self) -> None:
+        """Raises AsitError for sizes below 1 or a probability outside [0, 1]."""
+        if min(self.global_frames, self.local_frames) < 1 or min(self.local_crops, self.min_frames) < 0:
+            raise AsitError("crops: frames must be at least 1 and counts at least 0")
+        if not 0 <= self.roll <= 1:
+            raise AsitError(f"--roll: expected a probability, found {self.roll}")
+
+
+class CropDataset:
+    """Crops of a data directory's clips; items are asked for by (index in the pool, number of the sample).
+
+    Attributes: ``pool`` int64 (clips,), indices into ``features`` of the clips that are drawn; ``weights``, for
+    drawing with replacement, or None; ``padded_share``, the expected share of padded global crops.
+
+    Raises:
+        AsitError: no clip is long enough.
+    """
+
+    def __init__(self, features: FeatureDataset, settings: CropSettings, seed: int) -> None:
+        self.features, self.settings, self.seed = features, settings, seed
+        frames = features.num_frames
+        least = max(settings.min_frames, settings.global_frames if settings.short_clips == "skip" else 1)
+        self.pool = np.flatnonzero(frames >= least)
+        left = len(frames) - len(self.pool)
+        if not len(self.pool):
+            raise AsitError(
+                f"{features.path}: none of the {left} clips has {least} frames (longest: {frames.max()}); "
+                "lower --global-frames or --min-frames, or use --short-clips pad"
+            )
+        kept = frames[self.pool]
+        hours = float(kept.sum()) * features.front_end.frame_shift / 3.6e6
+        log.info(
+            "pool: %d clips, %.2f hours; %d clips (%.2f hours) shorter than %d frames left out",
+            *(len(kept), hours, left, features.hours - hours, least),
+        )
+        self.hours = hours
+        self.weights = None
+        if settings.draw == "length":
+            self.weights = kept.astype(np.float64)
+        elif settings.draw == "crops":
+            self.weights = np.maximum(kept - settings.global_frames, 0).astype(np.float64) + 1
+        short = (kept < settings.global_frames).astype(np.float64)
+        self.padded_share = float(np.average(short, weights=self.weights))
+
+    def __len__(self) -> int:
+        return len(self.pool)
+
+    def __getitem__(self, key: Key) -> dict[str, Any]:
+        """``{"global": (2, t, F), "local": (L, t', F), "padded": bool (2,), "utt": str}``, normalised float32."""
+        index, number = int(self.pool[key[0]]), key[1]
+        settings, features = self.settings, self.features
+        frames = int(features.num_frames[index])
+        random = numpy_generator(self.seed, "crop", number)
+        shift = int(random.integers(frames)) if settings.roll and random.random() < settings.roll else 0
+        lengths = [settings.global_frames] * 2 + [settings.local_frames] * settings.local_crops
+        wanted = [pieces_of_crop(frames, n, random, shift) for n in lengths]
+        rows = read_pieces(features, index, [piece for pieces in wanted for piece in pieces])
+        crops = []
+        for length, pieces in zip(lengths, wanted, strict=True):
+            parts = [rows.pop(0) for _ in pieces]
+            crop = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            crops.append(fill_up(features.normalise(crop), length, features.silence, settings.pad))
+        item: dict[str, Any] = {
+            "global": np.stack(crops[:2]),
+            "padded": np.array([frames < settings.global_frames] * 2),
+            "utt": features.utts[index],
+        }
+        if settings.local_crops:
+            item["local"] = np.stack(crops[2:])
+        return item
+
+
+def pieces_of_crop(frames: int, length: int, random: np.random.Generator, shift: int = 0) -> list[Piece]:
+    """The rows of a random crop of a clip rotated by ``shift``, one piece or two; all rows when the clip is shorter.
+
+    >>> pieces_of_crop(5, 5, np.random.default_rng(0), shift=2)
+    [(3, 5), (0, 3)]
+    """
+    length = min(frames, length)
+    offset = int(random.integers(frames - length + 1))
+    first = (offset - shift) % frames
+    if first + length <= frames:
+        return [(first, first + length)]
+    return [(first, frames), (0, first + length - frames)]
+
+
+def read_pieces(features: FeatureDataset, index: int, pieces: list[Piece]) -> list[np.ndarray]:
+    """The pieces' rows. Near pieces are read as one; far ones, of long recordings, each for itself."""
+    first, last = min(a for a, _ in pieces), max(b for _, b in pieces)
+    if last - first <= 2 * sum(b - a for a, b in pieces):
+        span = features.read(index, first, last)
+        return [span[a - first : b - first] for a, b in pieces]
+    return [features.read(index, a, b) for a, b in pieces]
+
+
+def fill_up(feats: np.ndarray, length: int, silence: float, pad: str) -> np.ndarray:
+    """Lengthen normalised (T, F) to (length, F) with silence behind it, or by repeating it."""
+    missing = length - len(feats)
+    if missing <= 0:
+        return feats
+    if pad == "tile":
+        return np.tile(feats, (-(-length // len(feats)), 1))[:length]
+    return np.pad(feats, ((0, missing), (0, 0)), constant_values=silence)

@@ -1,0 +1,171 @@
+"""Features of a data directory, read a few rows at a time. Letters: T frames, F mel bins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asit.config import from_dict, read_yaml, to_dict
+from asit.errors import AsitError
+from asit.features.fbank import FbankSettings
+from asit.features.stats import Stats
+from asit.io import ark_spec
+from asit.io.ark import read_matrix
+from asit.io.table import read_table
+
+SILENCE = float(np.log(np.finfo(np.float32).eps))  # log-mel of digital silence, -15.9424 (Kaldi's floor)
+
+
+class Strings(Sequence[str]):
+    """Many strings in one buffer: two million ids take their bytes plus eight each, and workers share them."""
+
+    def __init__(self, strings: Sequence[str]) -> None:
+        encoded = [s.encode() for s in strings]
+        self._bytes = b"".join(encoded)
+        self._ends = np.cumsum([len(e) for e in encoded], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        end = self._ends[index]
+        start = self._ends[index - 1] if index % len(self) else 0
+        return self._bytes[start:end].decode()
+
+
+class FeatureDataset:
+    """A data directory with features: ``feats.scp``, ``utt2num_frames``, ``conf/fbank.yaml``, ``stats.yaml``.
+
+    ``stats``: use these instead of the directory's own (fine-tuning with a pretrained front end).
+
+    Attributes: ``utts``, ``num_frames`` int64 (clips,), ``num_mels`` F, ``stats``, ``front_end``.
+
+    Raises:
+        AsitError: a file is missing (the message names the command that makes it), or the tables disagree.
+    """
+
+    def __init__(self, data_dir: str | os.PathLike[str], stats: Stats | None = None) -> None:
+        self.path = Path(data_dir)
+        if not self.path.is_dir():
+            raise AsitError(f"{self.path}: no such data directory; prepare it first (stage data)")
+        feats = read_table(self._file("feats.scp", "asit-make-fbank (stage features)"))
+        frames = read_table(self._file("utt2num_frames", "asit-make-fbank (stage features)"))
+        if feats.keys() != frames.keys():
+            odd = next(iter(feats.keys() ^ frames.keys()))
+            raise AsitError(
+                f"{self.path}: utterance {odd} is not in both feats.scp and utt2num_frames; run asit-fix-data-dir"
+            )
+        self.utts, self._specs = Strings(list(feats)), Strings(list(feats.values()))
+        self.num_frames = np.array([_count(self.path, u, frames[u]) for u in feats], dtype=np.int64)
+        front_end = self._file("conf/fbank.yaml", "asit-make-fbank (stage features)")
+        self.front_end = from_dict(FbankSettings, {k: v for k, (v, _) in read_yaml(str(front_end)).items()})
+        self.stats = stats or Stats.load(self._file("stats.yaml", "asit-compute-stats (stage stats)"))
+        self.num_mels = self.front_end.num_mel_bins + int(self.front_end.use_energy)
+
+    def __len__(self) -> int:
+        return len(self.utts)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """``{"utt": str, "feats": float32 (T, F)}``: a whole clip, normalised."""
+        return {"utt": self.utts[index], "feats": self.normalise(self.read(index))}
+
+    def read(self, index: int, first: int = 0, last: int | None = None) -> np.ndarray:
+        """Rows [first, last) of a clip as stored, float32 (last - first, F).
+
+        Raises:
+            AsitError: names the utterance: unreadable, of another shape than the tables say, or not finite.
+        """
+        last = int(self.num_frames[index]) if last is None else last
+        try:
+            rows = read_matrix(_with_rows(self._specs[index], first, last))
+        except AsitError as error:
+            raise AsitError(f"utterance {self.utts[index]}: {error}") from None
+        if rows.shape != (last - first, self.num_mels):
+            raise AsitError(
+                f"utterance {self.utts[index]}: expected {last - first} frames of {self.num_mels} bins from "
+                f"{self._specs[index]}, found {rows.shape}; extract the features again (stage features)"
+            )
+        if not np.isfinite(rows).all():
+            raise AsitError(
+                f"utterance {self.utts[index]}: features hold NaN or infinite values ({self._specs[index]}); "
+                "look at its audio and extract the features again, or remove it and run asit-fix-data-dir"
+            )
+        return rows
+
+    def normalise(self, feats: np.ndarray) -> np.ndarray:
+        """(x - mean) / (2 std), float32, as SSAST and ASiT do."""
+        return ((feats - np.float32(self.stats.mean)) / np.float32(2 * self.stats.std)).astype(np.float32, copy=False)
+
+    @property
+    def silence(self) -> float:
+        """Normalised value of digital silence, which pads short clips."""
+        return (SILENCE - self.stats.mean) / (2 * self.stats.std)
+
+    @property
+    def hours(self) -> float:
+        """Duration of all clips by their frames."""
+        return float(self.num_frames.sum()) * self.front_end.frame_shift / 3.6e6
+
+    def labels(self) -> list[str]:
+        """Class names in index order, from ``labels.txt``.
+
+        Raises:
+            AsitError: missing file, or indices that are not 0, 1, 2, ...
+        """
+        path = self._file("labels.txt", "the recipe's data stage")
+        table = read_table(path, check_order=False)
+        if sorted(table.values()) != sorted(map(str, range(len(table)))):
+            raise AsitError(f"{path}: expected 'label index' lines with the indices 0 to {len(table) - 1}, each once")
+        return sorted(table, key=lambda name: int(table[name]))
+
+    def label_strings(self) -> list[str]:
+        """The value of ``utt2label`` (labels separated by commas) of every clip, in order.
+
+        Raises:
+            AsitError: missing file or utterance.
+        """
+        path = self._file("utt2label", "the recipe's data stage")
+        table = read_table(path)
+        for utt in self.utts:
+            if utt not in table:
+                raise AsitError(f"{path}: utterance {utt} of feats.scp has no label; run asit-fix-data-dir")
+        return [table[utt] for utt in self.utts]
+
+    def digest(self) -> str:
+        """Hash of what a run's order and values depend on: ids, frame counts, front end, mean and std."""
+        digest = hashlib.sha256()
+        for utt in self.utts:
+            digest.update(utt.encode() + b"\n")
+        digest.update(self.num_frames.tobytes())
+        digest.update(json.dumps([self.stats.mean, self.stats.std, to_dict(self.front_end)]).encode())
+        return digest.hexdigest()[:16]
+
+    def _file(self, name: str, maker: str) -> Path:
+        path = self.path / name
+        if not path.exists():
+            raise AsitError(f"{path}: no such file; make it with {maker}")
+        return path
+
+
+def _with_rows(spec: str, first: int, last: int) -> str:
+    """The spec of rows [first, last) of a spec, which may itself be a range."""
+    old = ark_spec.parse(spec)
+    if old.rows is None and old.columns is None:
+        return f"{spec}[{first}:{last - 1}]"
+    start = old.rows[0] if old.rows else 0
+    columns = f",{old.columns[0]}:{old.columns[1]}" if old.columns else ""
+    return f"{spec[: spec.rindex('[')]}[{start + first}:{start + last - 1}{columns}]"
+
+
+def _count(path: Path, utt: str, text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise AsitError(f"{path}/utt2num_frames: utterance {utt}: expected a positive number of frames, found '{text}'")
+    return int(text)
