@@ -1,0 +1,99 @@
+"""Pretraining heads: projection onto prototypes and reconstruction of the spectrogram.
+
+D width, K prototypes, N patches.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Prototypes(nn.Module):
+    """Weight-normed linear layer without bias: logit k = g_k <x, v_k / |v_k|>.
+
+    Args:
+        dim: width of the input, which the caller L2-normalises.
+        prototypes: K.
+        train_gain: whether g (initially 1) is a trained parameter (v2) or fixed (v1).
+    """
+
+    def __init__(self, dim: int, prototypes: int, train_gain: bool) -> None:
+        super().__init__()
+        self.weight_g = nn.Parameter(torch.ones(prototypes, 1), requires_grad=train_gain)
+        self.weight_v = nn.Parameter(nn.init.trunc_normal_(torch.empty(prototypes, dim), std=0.02))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., dim) -> (..., K)."""
+        weight = self.weight_v * (self.weight_g / self.weight_v.norm(dim=1, keepdim=True))
+        return F.linear(x, weight)
+
+
+def _mlp(widths: list[int], gelu_last: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for i, (a, b) in enumerate(pairwise(widths)):
+        layers.append(nn.Linear(a, b))
+        if gelu_last or i < len(widths) - 2:
+            layers.append(nn.GELU())
+    return nn.Sequential(*layers)
+
+
+class ProjectionHead(nn.Module):
+    """Shared MLP, L2 normalisation, then prototypes (paper, section III; DINO's head).
+
+    Args:
+        dim: width D of the tokens.
+        hidden: width of the two hidden layers.
+        bottleneck: width that is normalised.
+        cls_prototypes: K of the class token.
+        patch_prototypes: K of the patch tokens; 0 shares the class token's layer (v2).
+        train_gain: see :class:`Prototypes`.
+    """
+
+    def __init__(
+        self, dim: int, hidden: int, bottleneck: int, cls_prototypes: int, patch_prototypes: int, train_gain: bool
+    ) -> None:
+        super().__init__()
+        self.mlp = _mlp([dim, hidden, hidden, bottleneck], gelu_last=False)
+        self.last_layer_cls = Prototypes(bottleneck, cls_prototypes, train_gain)
+        self.last_layer_patch = Prototypes(bottleneck, patch_prototypes, train_gain) if patch_prototypes else None
+
+    def forward(self, cls: Tensor, patches: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Logits of class tokens (B, D) -> (B, K) and of patch tokens (..., D) -> (..., K')."""
+        cls_logits = self.last_layer_cls(self._embed(cls))
+        if patches is None:
+            return cls_logits, None
+        return cls_logits, (self.last_layer_patch or self.last_layer_cls)(self._embed(patches))
+
+    def _embed(self, x: Tensor) -> Tensor:
+        return F.normalize(self.mlp(x), dim=-1)
+
+
+class ReconstructionHead(nn.Module):
+    """Patch tokens back to the spectrogram: three linear layers with GELU after each, then a
+    transposed convolution of the patch's size and stride.
+
+    Args:
+        dim: width D; ``hidden`` and ``bottleneck``: D -> hidden -> hidden -> bottleneck
+            (v1: 768, 768, 128 for base; v2: D, D, D).
+        patch, stride: (frames, bins).
+    """
+
+    def __init__(self, dim: int, hidden: int, bottleneck: int, patch: tuple[int, int], stride: tuple[int, int]) -> None:
+        super().__init__()
+        self.mlp = _mlp([dim, hidden, hidden, bottleneck], gelu_last=True)
+        self.conv = nn.ConvTranspose2d(bottleneck, 1, kernel_size=patch, stride=stride)
+
+    def forward(self, patches: Tensor, grid: tuple[int, int]) -> Tensor:
+        """(B, N, D) -> (B, 1, T, F) with N = rows * columns of ``grid``."""
+        x = self.mlp(patches)  # (B, N, bottleneck)
+        b, _, c = x.shape
+        rows, columns = grid
+        p, q = self.conv.kernel_size
+        if self.conv.stride == self.conv.kernel_size:  # one matrix product, faster than the transposed convolution
+            x = x @ self.conv.weight.reshape(c, p * q) + self.conv.bias
+            return x.reshape(b, rows, columns, p, q).permute(0, 1, 3, 2, 4).reshape(b, 1, rows * p, columns * q)
+        return self.conv(x.transpose(1, 2).reshape(b, c, rows, columns))

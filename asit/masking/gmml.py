@@ -1,0 +1,103 @@
+"""Group masked model learning: the corruption of ASiT (paper, section III; SiT, arXiv 2104.03602).
+
+Rectangles of random place and size are corrupted until a drawn share of the spectrogram is covered. With
+probability one half a clip is corrupted by *replacement* instead: its rectangles are filled from the same
+place of another clip of the batch, up to a share of its own.
+
+B clips, T frames, F mel bins; mask 1 = corrupted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from asit.config import option
+from asit.errors import AsitError
+from asit.masking._blocks import sample_blocks
+from asit.masking._corruption import Corruption, noise_like
+
+KINDS = ("zeros", "noise", "time", "frequency")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Group masked model learning."""
+
+    drop_ratio: float = option(0.5, "largest share of bins dropped; drawn from U(min(0.5, ratio), ratio) per clip")
+    replace_ratio: float = option(0.3, "share of bins covered by blocks of another clip, when these are used")
+    replace_prob: float = option(0.5, "probability that a clip gets alien blocks instead of drops")
+    fill: tuple[str, ...] = option(
+        ("zeros",),
+        "what a dropped block becomes, drawn per block: zeros, noise, or a stripe of zeros over all bins (time) or "
+        "all frames (frequency)",
+        KINDS,
+    )
+    align_frames: int = option(1, "blocks start and end at multiples of this many frames; 1 as published")
+    align_mels: int = option(1, "blocks start and end at multiples of this many bins; 1 as published")
+    unbiased: bool = option(False, "corrupt the borders as often as the middle; the published sampler does not")
+
+
+@torch.no_grad()
+def corrupt(clips: Tensor, settings: Settings, generator: torch.Generator) -> Corruption:
+    """Corrupt one view of a batch.
+
+    Args:
+        clips: (B, 1, T, F); alien blocks come from the other clips of this batch.
+        settings: ratios and kinds.
+        generator: source of every draw; the result depends on nothing else.
+
+    Returns:
+        The corrupted clips and the mask, on the device of ``clips``.
+
+    Raises:
+        AsitError: a crop that does not fit the alignment, or a ratio outside [0, 1].
+    """
+    b, _, t, f = clips.shape
+    device = generator.device
+    if not (0 <= settings.drop_ratio <= 1 and 0 <= settings.replace_ratio <= 1):
+        raise AsitError(
+            f"drop and replace ratios must lie in [0, 1], found {settings.drop_ratio}, {settings.replace_ratio}"
+        )
+    low = min(0.5, settings.drop_ratio)
+    dropped = low + (settings.drop_ratio - low) * torch.rand(b, generator=generator, device=device)
+    alien = torch.rand(b, generator=generator, device=device) < settings.replace_prob
+    if b == 1:
+        alien[:] = False  # there is no other clip to take blocks from
+    targets = torch.where(alien, settings.replace_ratio, dropped)
+    try:
+        order = sample_blocks(
+            targets, (t, f), (settings.align_frames, settings.align_mels), settings.unbiased, generator
+        )
+    except ValueError as error:
+        raise AsitError(f"corruption of crops of {t} x {f}: {error}; change --align-frames/--align-mels") from None
+    mask, noisy = _widen_stripes(order, alien, settings, generator)
+    mask, noisy, alien = (x.to(clips.device)[:, None] for x in (mask, noisy, alien))
+    other = (torch.arange(b, device=device) + torch.randint(1, max(b, 2), (b,), generator=generator, device=device)) % b
+    value = torch.where(
+        alien[..., None, None], clips[other.to(clips.device)], torch.zeros((), dtype=clips.dtype, device=clips.device)
+    )
+    if "noise" in settings.fill:
+        value = torch.where(noisy, noise_like(clips, generator), value)
+    return Corruption(torch.where(mask, value, clips), mask)
+
+
+def _widen_stripes(
+    order: Tensor, alien: Tensor, settings: Settings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """(mask, noisy) bool (B, T, F) from the block numbers, after drawing each block's kind of fill."""
+    mask = order >= 0
+    if tuple(settings.fill) == ("zeros",):
+        return mask, torch.zeros_like(mask)
+    shape = (len(order), int(order.max()) + 2)
+    draw = torch.randint(len(settings.fill), shape, generator=generator, device=order.device)
+    kinds = torch.tensor([KINDS.index(k) for k in settings.fill], device=order.device)[draw]
+    kinds[:, -1] = -1  # where order is -1: no block
+    kinds[alien] = -1
+    kind = kinds.gather(1, order.long().flatten(1) % shape[1]).view_as(order)
+    # A stripe spans its block's whole frames or bins; the target area is then exceeded, as in the released code.
+    mask = mask | (kind == KINDS.index("time")).any(dim=2, keepdim=True)
+    mask = mask | (kind == KINDS.index("frequency")).any(dim=1, keepdim=True)
+    return mask, kind == KINDS.index("noise")

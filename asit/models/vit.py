@@ -1,0 +1,146 @@
+"""Vision transformer over log-mel spectrograms.
+
+B clips, T frames, F mel bins, N patches, D width. Parameter names are timm's, so that ImageNet files and
+the released ASiT checkpoints map one to one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from asit.config import option
+from asit.errors import AsitError
+from asit.layers.block import LAYER_NORM_EPS, Block
+from asit.layers.patch_embed import PatchEmbed
+from asit.layers.pos_embed import fit_positions
+from asit.models._imagenet import load_imagenet
+
+SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}  # width, depth, heads
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Vision transformer."""
+
+    size: str = option("base", "width/depth/heads: tiny 192/12/3, small 384/12/6, base 768/12/12", [*SIZES])
+    embed_dim: int = option(0, "width D; 0 takes it from size")
+    depth: int = option(0, "number of blocks; 0 takes it from size")
+    heads: int = option(0, "number of attention heads; 0 takes it from size")
+    mlp_ratio: float = option(4.0, "hidden width of the blocks' MLP over D")
+    patch_frames: int = option(16, "frames of a patch")
+    patch_mels: int = option(16, "mel bins of a patch; 0 means all of them (full-band patches)")
+    stride_frames: int = option(0, "frames between patches; 0 means patch_frames (no overlap)")
+    stride_mels: int = option(0, "mel bins between patches; 0 means patch_mels (no overlap)")
+    drop_path: float = option(0.1, "stochastic depth of the last block; grows linearly from 0 over the depth")
+    position_fit: str = option(
+        "interpolate", "positions of a shorter input: interpolate the table or cut it", ["interpolate", "cut"]
+    )
+    attention: str = option("auto", "attention kernel", ["auto", "sdpa", "explicit"])
+
+
+class Tokens(NamedTuple):
+    """Normalised outputs of the transformer."""
+
+    cls: Tensor  # (B, D)
+    patches: Tensor  # (B, N, D), time-major
+    valid: Tensor | None  # bool (B, N): patches that hold signal; None when no lengths were given
+
+
+def build(settings: Settings, frames: int, mels: int) -> VisionTransformer:
+    """The model whose position table is made for crops of ``frames`` x ``mels``.
+
+    Raises:
+        AsitError: sizes that do not fit each other.
+    """
+    width, depth, heads = SIZES[settings.size]
+    width, depth, heads = settings.embed_dim or width, settings.depth or depth, settings.heads or heads
+    patch = (settings.patch_frames, settings.patch_mels or mels)
+    stride = (settings.stride_frames or patch[0], settings.stride_mels or patch[1])
+    if width % heads:
+        raise AsitError(f"--embed-dim {width} is not divisible by --heads {heads}")
+    if patch[0] > frames or patch[1] > mels:
+        raise AsitError(
+            f"a patch of {patch[0]} frames x {patch[1]} mels does not fit into an input of {frames} x {mels}; "
+            "lower --patch-frames/--patch-mels or lengthen the crop"
+        )
+    if stride[0] > patch[0] or stride[1] > patch[1]:
+        raise AsitError(f"stride {stride} exceeds the patch {patch}: bins between patches would never be seen")
+    return VisionTransformer(settings, (frames, mels), patch, stride, width, depth, heads)
+
+
+class VisionTransformer(nn.Module):
+    """ViT with a class token, learned absolute positions and pre-normalisation. Use :func:`build`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        input_size: tuple[int, int],
+        patch: tuple[int, int],
+        stride: tuple[int, int],
+        width: int,
+        depth: int,
+        heads: int,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.input_size = input_size
+        self.embed_dim = width
+        self.num_layers = depth
+        self.patch_embed = PatchEmbed(patch, stride, width)
+        self.grid = self.patch_embed.grid(*input_size)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.grid[0] * self.grid[1], width))
+        rates = [settings.drop_path * i / max(1, depth - 1) for i in range(depth)]
+        self.blocks = nn.ModuleList(Block(width, heads, settings.mlp_ratio, rate, settings.attention) for rate in rates)
+        self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        for parameter in (self.cls_token, self.pos_embed):
+            nn.init.trunc_normal_(parameter, std=0.02)
+        self.apply(init_weights)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, layer: int | None = None) -> Tokens:
+        """Tokens of a batch of spectrograms.
+
+        Args:
+            x: (B, 1, T, F), normalised log-mels. F must be what the model was built for; T is free.
+            lengths: int64 (B,), valid frames of each clip; patches wholly beyond them are hidden from
+                attention and marked in ``Tokens.valid``. None: all frames are valid.
+            layer: return the (normalised) output of this many blocks instead of all; 0 is the embedding.
+
+        Raises:
+            AsitError: wrong number of mel bins, or an input shorter than one patch.
+        """
+        frames, mels = x.shape[-2:]
+        grid = self.patch_embed.grid(frames, mels)
+        if mels != self.input_size[1] or 0 in grid:
+            raise AsitError(
+                f"the model expects {self.input_size[1]} mel bins and at least {self.patch_embed.patch[0]} frames, "
+                f"found {mels} bins x {frames} frames"
+            )
+        x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), self.patch_embed(x)], dim=1)
+        x = x + fit_positions(self.pos_embed, self.grid, grid, self.settings.position_fit)
+        valid = None if lengths is None else self._valid(lengths, grid)  # (B, N)
+        keys = None if valid is None else torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)
+        for block in self.blocks[: self.num_layers if layer is None else layer]:
+            x = block(x, keys)
+        x = self.norm(x)
+        return Tokens(x[:, 0], x[:, 1:], valid)
+
+    def load_imagenet(self, path: str) -> None:
+        """Start from ImageNet weights; see :mod:`asit.models._imagenet`."""
+        load_imagenet(self, path)
+
+    def _valid(self, lengths: Tensor, grid: tuple[int, int]) -> Tensor:
+        starts = torch.arange(grid[0], device=lengths.device) * self.patch_embed.stride[0]
+        rows = starts[None, :] < lengths.clamp(min=1)[:, None]  # (B, rows)
+        return rows.repeat_interleave(grid[1], dim=1)
+
+
+def init_weights(module: nn.Module) -> None:
+    """Truncated normal of std 0.02 for linear layers and the patch projection, zero biases (ViT, DINO)."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
