@@ -151,7 +151,6 @@ class _Inspection:
         utt2spk, spk2utt = self.tables.get("utt2spk"), self.tables.get("spk2utt")
         if utt2spk is None:
             return
-        self._each("utt2spk", lambda _, spk: None if " " not in spk and "\t" not in spk else "expected one speaker id")
         if self.checks.spk_sort:
             problem = data_dir.speaker_order_problem(dict(sorted(utt2spk.items())))
             self._add([f"{self.data.file('utt2spk')}: {problem} or --spk-sort false"] if problem else [])
@@ -193,6 +192,7 @@ class _Inspection:
 
     def _values(self) -> None:
         for name, convert in (
+            ("utt2spk", values.check_speaker),
             ("segments", values.parse_segment),
             ("utt2dur", values.parse_duration),
             ("reco2dur", values.parse_duration),

@@ -63,6 +63,13 @@ def parse_labels(value: str) -> tuple[str, ...]:
     return labels
 
 
+def check_speaker(value: str) -> None:
+    """A speaker id. Raises ValueError with the reason."""
+    problem = key_problem(value)
+    if problem:
+        raise ValueError(f"expected one speaker id: {problem}")
+
+
 def check_gender(value: str) -> None:
     """Kaldi's spk2gender. Raises ValueError with the reason."""
     if value not in ("m", "f"):

@@ -1,0 +1,35 @@
+"""Sort a data directory and drop what is not in all its tables."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from asit.config import REQUIRED, group, option, parse
+from asit.errors import command
+from asit.io.data_dir_fix import BACKUP, REMOVED, FixSettings, counts, fix
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Mend a Kaldi data directory: sort, intersect, make spk2utt; the originals stay in .backup/."""
+
+    data_dir: str = option(REQUIRED, "directory to mend, in place")
+    fix: FixSettings = group(FixSettings)
+
+
+@command
+def main() -> None:
+    """``asit-fix-data-dir --data-dir data/train``."""
+    settings = parse(Settings)
+    done = fix(settings.data_dir, settings.fix)
+    print(f"{settings.data_dir}: kept {done.kept} of {done.before} utterances, dropped {len(done.removed)} lines")
+    for reason, number in counts(done.removed).items():
+        print(f"  {number} lines: {reason}")
+    if done.rewritten:
+        kept = f"{settings.data_dir}/{BACKUP}"
+        print(f"  rewritten: {', '.join(done.rewritten)}; originals in {kept}, dropped lines in {kept}/{REMOVED}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
