@@ -1,0 +1,14 @@
+"""asit-embed: clip embeddings of a data directory as Kaldi vectors."""
+
+from __future__ import annotations
+
+from asit.config import parse
+from asit.downstream.embed import Settings, embed
+from asit.errors import command
+
+
+@command
+def main() -> None:
+    """Entry point."""
+    settings = parse(Settings)
+    print(f"{settings.out_dir}/embeddings.scp: {embed(settings)} clip embeddings")

@@ -1,0 +1,14 @@
+"""asit-evaluate: score a fine-tuned model on a data directory."""
+
+from __future__ import annotations
+
+from asit.config import parse
+from asit.downstream.evaluate import Settings, evaluate, summary
+from asit.errors import command
+
+
+@command
+def main() -> None:
+    """Entry point."""
+    settings = parse(Settings)
+    print(summary(settings.data_dir, evaluate(settings)))

@@ -1,0 +1,17 @@
+"""asit-predict: class names and probabilities for audio files."""
+
+from __future__ import annotations
+
+import logging
+
+from asit.config import parse
+from asit.downstream.predict import Settings, predict
+from asit.errors import command
+
+
+@command
+def main() -> None:
+    """Entry point."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # notes go to stderr, the table to stdout
+    for line in predict(parse(Settings)):
+        print(line)

@@ -1,0 +1,129 @@
+"""Score a fine-tuned model on a data directory: metrics.json, predictions, confusion matrix, per-class values."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asit.config import REQUIRED, group, option
+from asit.downstream import windows
+from asit.downstream.labelled import LabelledClips
+from asit.downstream.model import check_front_end, load_model
+from asit.downstream.pictures import save_confusion
+from asit.downstream.windows import WindowSettings
+from asit.io.atomic import atomic_open, write_text
+from asit.io.table import write_table
+from asit.report import record
+from asit.report.machine import provenance
+from asit.report.record import Record
+from asit.train.distributed import pick_device
+from asit.train.processes import use_threads
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Score a fine-tuned model on a labelled data directory."""
+
+    model: str = option(REQUIRED, "model.safetensors of asit-finetune")
+    data_dir: str = option(REQUIRED, "data directory with feats.scp, utt2label and conf/fbank.yaml")
+    out_dir: str = option(REQUIRED, "folder for metrics.json, predictions and the confusion matrix")
+    tags: tuple[str, ...] = option((), "name=value words for the report, beside those of the model")
+    max_missing: float = option(0.05, "share of labelled utterances that may lack features")
+    ngpu: int | None = option(None, "GPUs to use; 0: CPU; none: one if there is one, else CPU")
+    threads: int = option(0, "CPU threads; 0: all cores")
+    windows: WindowSettings = group(WindowSettings)
+
+
+def evaluate(settings: Settings) -> Record:
+    """Score, write everything to the output folder, and return what went into metrics.json.
+
+    Raises:
+        AsitError: another front end than the model's, unknown labels, missing features.
+    """
+    began = time.monotonic()
+    use_threads(settings.threads, 1)
+    model = load_model(settings.model, pick_device(settings.ngpu))
+    check_front_end(model.front_end, settings.data_dir, settings.model)
+    clips = LabelledClips(settings.data_dir, model.task, model.front_end.stats, settings.max_missing)
+    scores = windows.score(
+        model.classifier, model.task, clips.features(), model.front_end, model.frames, settings.windows
+    )
+    result = Record(
+        tags={**model.tags, **record.parse_tags(settings.tags)},
+        metric=model.task.primary,
+        metrics=model.task.metrics(scores, clips.targets),
+        clips=len(clips),
+        expected=clips.expected,
+        train_clips=int(model.metadata.get("train_clips", 0)),
+        seconds=time.monotonic() - began,
+        provenance=provenance(),
+    )
+    write_scores(Path(settings.out_dir), model.task, clips.utts, clips.labels, clips.targets, scores)
+    write_missing(Path(settings.out_dir), clips.missing)
+    record.save(Path(settings.out_dir) / "metrics.json", result)
+    return result
+
+
+def write_scores(
+    out_dir: Path, task: Any, utts: Sequence[str], labels: Sequence[str], targets: np.ndarray, scores: np.ndarray
+) -> None:
+    """``predictions`` (utt reference hypothesis score), ``per_class.csv``, ``confusion.csv`` and ``confusion.png``."""
+    decided, best = task.decide(scores), scores.max(axis=1)
+    lines = zip(utts, labels, decided, best, strict=True)
+    write_table(out_dir / "predictions", {utt: f"{ref} {hyp} {value:.6f}" for utt, ref, hyp, value in lines})
+    counts = targets.sum(axis=0) if task.multi_label else np.bincount(targets, minlength=task.num_outputs)
+    values = task.per_class(scores, targets)
+    metric = "average_precision" if task.multi_label else "accuracy"
+    rows = [
+        [label, int(count), "" if np.isnan(value) else f"{value:.6f}"]
+        for label, count, value in zip(task.labels, counts, values, strict=True)
+    ]
+    write_csv(out_dir / "per_class.csv", ["class", "clips", metric], rows)
+    if not task.multi_label:
+        confusion = task.confusion(scores, targets)
+        rows = [[label, *row] for label, row in zip(task.labels, confusion.tolist(), strict=True)]
+        write_csv(out_dir / "confusion.csv", ["reference", *task.labels], rows)
+        share = 100 * np.trace(confusion) / confusion.sum()
+        save_confusion(
+            str(out_dir / "confusion.png"), confusion, task.labels, f"{len(utts)} clips, accuracy {share:.1f} %"
+        )
+
+
+def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A CSV file, whole or not at all."""
+    with atomic_open(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)
+
+
+def write_missing(out_dir: Path, missing: Sequence[str]) -> None:
+    """``missing``: the labelled utterances without features, one a line; no file when there are none."""
+    path = out_dir / "missing"
+    if missing:
+        write_text(path, "".join(f"{utt}\n" for utt in missing))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def summary(where: str, result: Record) -> str:
+    """One line: metrics in percent where they are shares, and how many utterances were scored of those expected."""
+    values = ", ".join(f"{name} {shown(name, value)}" for name, value in result.metrics.items())
+    return f"{where}: {values}; scored {result.clips} of {result.expected} utterances in {result.seconds:.1f} s"
+
+
+def shown(name: str, value: float) -> str:
+    """A metric for people.
+
+    >>> shown("accuracy", 0.987), shown("dprime", 2.5), shown("classes_scored", 12)
+    ('98.7 %', '2.500', '12')
+    """
+    if name.startswith("classes"):
+        return str(int(value))
+    return f"{value:.3f}" if name == "dprime" else f"{100 * value:.1f} %"

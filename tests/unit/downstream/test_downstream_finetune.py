@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from asit.downstream.baseline import Settings as BaselineSettings
+from asit.downstream.baseline import baseline
+from asit.downstream.embed import Settings as EmbedSettings
+from asit.downstream.embed import embed
+from asit.downstream.evaluate import evaluate
+from asit.downstream.finetune import class_weights, finetune
+from asit.downstream.model import load_backbone, load_model
+from asit.downstream.predict import Settings as PredictSettings
+from asit.downstream.predict import predict
+from asit.errors import AsitError
+from asit.io import model_file
+from asit.io.ark import read_vector
+from asit.io.table import read_table
+from asit.report import record
+
+pytest_plugins = ["downstream_helpers"]  # the corpus
+
+
+@pytest.fixture(scope="module")
+def trained(corpus):
+    out = corpus.root / "exp" / "seed0"
+    finetune(corpus.finetune_settings(out, tags=("labels=all",)))
+    return out
+
+
+def test_it_learns_and_the_model_carries_everything(corpus, trained):
+    result = evaluate(corpus.evaluate_settings(trained))
+    assert result.value > 0.8
+    assert (result.clips, result.expected, result.train_clips) == (24, 24, 36)
+    assert result.tags == {"task": "classification", "system": "pretrained", "seed": "0", "labels": "all"}
+    model = load_model(str(trained / "model.safetensors"))
+    assert model.task.labels == ["alfa", "bravo", "charlie"]
+    assert (model.front_end.stats.mean, model.front_end.stats.std) == (-6.0, 4.0)
+    assert model.front_end.fbank.num_mel_bins == 8
+
+
+def test_outputs_of_evaluation_agree_with_each_other(corpus, trained):
+    result = evaluate(corpus.evaluate_settings(trained))
+    out = trained / "test"
+    assert record.load(out / "metrics.json").metrics == result.metrics
+    rows = [line.split() for line in read_table(out / "predictions").values()]
+    assert np.mean([ref == hyp for ref, hyp, _ in rows]) == pytest.approx(result.metrics["accuracy"])
+    confusion = np.loadtxt(out / "confusion.csv", delimiter=",", skiprows=1, usecols=(1, 2, 3))
+    assert np.trace(confusion) / confusion.sum() == pytest.approx(result.metrics["accuracy"])
+    assert (out / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "per_class.csv").read_text().splitlines()[0] == "class,clips,accuracy"
+
+
+def test_selection_looks_at_validation_only_and_ties_keep_the_earlier(corpus, trained):
+    facts = model_file.load_metadata(trained / "model.safetensors")
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    valid = [(line["step"], line["accuracy"]) for line in lines if "accuracy" in line]
+    best = max(value for _, value in valid)
+    assert facts["kept_step"] == next(step for step, value in valid if value == best)
+    assert facts["valid"] == {"accuracy": best}
+    config = (trained / "config.yaml").read_text()
+    assert corpus.path("test") not in config
+
+
+def test_a_finished_run_is_left_alone_and_another_one_refused(corpus, trained, capsys):
+    before = (trained / "model.safetensors").stat().st_mtime_ns
+    finetune(corpus.finetune_settings(trained, tags=("labels=all",)))
+    assert (trained / "model.safetensors").stat().st_mtime_ns == before
+    assert "finished already" in capsys.readouterr().err
+    with pytest.raises(AsitError, match="begun with other settings"):
+        finetune(corpus.finetune_settings(trained, seed=1))
+
+
+def test_same_seed_same_weights_other_seed_other_weights(corpus, trained, tmp_path):
+    for seed in (0, 1):
+        finetune(corpus.finetune_settings(tmp_path / str(seed), seed=seed))
+    weights = [
+        model_file.load(folder / "model.safetensors")[0]["head.weight"]
+        for folder in (trained, tmp_path / "0", tmp_path / "1")
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_from_scratch_differs_in_the_weights_only(corpus):
+    options = {"drop_path": None, "crop_frames": 0}
+    torch.manual_seed(5)
+    scratch = load_backbone(corpus.init, from_scratch=True, **options)
+    pretrained = load_backbone(corpus.init, from_scratch=False, **options)
+    assert scratch.settings == pretrained.settings
+    assert scratch.front_end == pretrained.front_end
+    stored = model_file.load(corpus.init)[0]
+    assert torch.equal(pretrained.module.state_dict()["blocks.0.mlp.fc1.weight"], stored["blocks.0.mlp.fc1.weight"])
+    assert not torch.equal(scratch.module.state_dict()["blocks.0.mlp.fc1.weight"], stored["blocks.0.mlp.fc1.weight"])
+
+
+def test_other_crop_length_interpolates_the_positions_once(corpus):
+    longer = load_backbone(corpus.init, from_scratch=False, drop_path=None, crop_frames=48)
+    usual = load_backbone(corpus.init, from_scratch=False, drop_path=None, crop_frames=0)
+    x = torch.randn(2, 1, 48, 8)
+    longer.module.eval(), usual.module.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(longer.module(x).cls, usual.module(x).cls)
+
+
+def test_evaluation_refuses_another_front_end(corpus, trained, tmp_path):
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    for name in ("utt2spk", "utt2label", "feats.scp", "utt2num_frames", "labels.txt"):
+        (wrong / name).write_bytes((corpus.root / "data" / "test" / name).read_bytes())
+    (wrong / "conf").mkdir()
+    (wrong / "conf" / "fbank.yaml").write_text("num_mel_bins: 8\nwindow: povey\n")
+    with pytest.raises(AsitError, match="'window': expected hanning, found povey"):
+        evaluate(dataclasses.replace(corpus.evaluate_settings(trained), data_dir=str(wrong)))
+
+
+def test_clips_without_features_are_counted_listed_and_limited(corpus, trained, tmp_path):
+    short = tmp_path / "short"
+    short.mkdir()
+    for name in ("utt2spk", "utt2label", "labels.txt"):
+        (short / name).write_bytes((corpus.root / "data" / "test" / name).read_bytes())
+    for name in ("feats.scp", "utt2num_frames"):
+        lines = (corpus.root / "data" / "test" / name).read_text().splitlines(keepends=True)
+        (short / name).write_text("".join(lines[1:]))
+    (short / "conf").mkdir()
+    (short / "conf" / "fbank.yaml").write_bytes((corpus.root / "data" / "test" / "conf" / "fbank.yaml").read_bytes())
+    settings = dataclasses.replace(
+        corpus.evaluate_settings(trained), data_dir=str(short), out_dir=str(tmp_path / "out")
+    )
+    result = evaluate(settings)
+    assert (result.clips, result.expected) == (23, 24)
+    assert (tmp_path / "out" / "missing").read_text() == "spk0-000\n"
+    with pytest.raises(AsitError, match=r"1 of 24 utterances .* the first is spk0-000"):
+        evaluate(dataclasses.replace(settings, max_missing=0.0))
+
+
+def test_prediction_works_from_audio_of_any_rate(corpus, trained, tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    paths = [str(tmp_path / "a b.wav"), str(tmp_path / "c.flac")]
+    soundfile.write(paths[0], 0.1 * rng.normal(size=16000), 16000)
+    soundfile.write(paths[1], 0.1 * rng.normal(size=12000), 8000)
+    settings = PredictSettings(model=str(trained / "model.safetensors"), wav=tuple(paths), top_k=2)
+    lines = [line.split("\t") for line in predict(settings)]
+    assert [(line[0], line[1]) for line in lines] == [(p, r) for p in paths for r in ("1", "2")]
+    assert all(line[2] in ("alfa", "bravo", "charlie") for line in lines)
+    assert "c.flac: resampled from 8000 Hz" in caplog.text
+    assert "a b.wav" not in caplog.text
+
+
+def test_embeddings_of_model_and_backbone(corpus, trained, tmp_path):
+    for name, path in (("model", str(trained / "model.safetensors")), ("backbone", corpus.init)):
+        count = embed(EmbedSettings(model=path, data_dir=corpus.path("test"), out_dir=str(tmp_path / name)))
+        assert count == 24
+        scp = read_table(tmp_path / name / "embeddings.scp")
+        assert all(read_vector(spec).shape == (24,) for spec in scp.values())
+
+
+def test_baseline_has_the_form_of_an_evaluation(corpus, tmp_path):
+    settings = BaselineSettings(
+        train_dir=corpus.path("train"),
+        valid_dir=corpus.path("valid"),
+        test_dir=corpus.path("test"),
+        out_dir=str(tmp_path),
+        tags=("task=t", "labels=all"),
+    )
+    result = baseline(settings)
+    assert result.value > 0.8
+    assert record.load(tmp_path / "metrics.json") == result
+    assert result.trivial == {"chance": pytest.approx(1 / 3), "majority": pytest.approx(1 / 3)}
+    assert result.tags["system"] == "log-mel statistics + logistic regression"
+    assert len(read_table(tmp_path / "predictions")) == 24
+
+
+def test_wrong_kinds_of_file_are_named(corpus, trained):
+    with pytest.raises(AsitError, match="expected a file of kind 'classifier', found 'backbone'"):
+        load_model(corpus.init)
+    with pytest.raises(AsitError, match="expected a file of kind 'backbone', found 'classifier'"):
+        load_backbone(str(trained / "model.safetensors"), from_scratch=False, drop_path=None, crop_frames=0)
+
+
+def test_class_weights_make_classes_equally_frequent():
+    targets = np.array([0, 0, 0, 1, 2, 2])
+    weights = class_weights(targets)
+    assert np.allclose([weights[targets == c].sum() for c in range(3)], 1.0)
+    assert (class_weights(np.array([[1, 0], [1, 1], [0, 0]], dtype=np.float32)) > 0).all()
