@@ -1,0 +1,111 @@
+"""Unpacking tar and zip archives from elsewhere: nothing is written outside the folder, or half."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+
+from tqdm import tqdm
+
+from asit.errors import AsitError
+from asit.io import atomic
+
+MARKER = ".extracted"
+
+
+def extract(archive: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> str:
+    """Unpack a tar (plain, gz, bz2, xz) or zip archive into a new folder, which appears when it is whole.
+
+    A folder that this archive was unpacked to before is left as it is.
+
+    Returns:
+        The folder.
+
+    Raises:
+        AsitError: not such an archive, truncated, a member with an absolute name or ``..``, a link that leads
+            out, a device, an encrypted member, too little space, or a folder that holds other things.
+    """
+    archive, out_dir = os.fspath(archive), os.fspath(out_dir).rstrip(os.sep)
+    try:
+        state = f"{os.path.basename(archive)} {os.path.getsize(archive)}\n"
+    except OSError as error:
+        raise AsitError(f"{archive}: cannot read: {error.strerror}") from None
+    marker = os.path.join(out_dir, MARKER)
+    if os.path.isfile(marker):
+        with open(marker, encoding="utf-8") as stream:
+            if stream.read() == state:
+                return out_dir
+    if os.path.lexists(out_dir) and (not os.path.isdir(out_dir) or os.listdir(out_dir)):
+        raise AsitError(f"{out_dir}: exists and was not unpacked from {archive}; move it away")
+    folder = atomic.temporary_name(out_dir)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        os.makedirs(folder)
+        _unpack(archive, folder)
+        with open(os.path.join(folder, MARKER), "w", encoding="utf-8") as stream:
+            stream.write(state)
+        if os.path.isdir(out_dir):
+            os.rmdir(out_dir)
+        os.rename(folder, out_dir)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise AsitError(f"{archive}: cannot be unpacked: {error}; fetch it anew") from None
+    except OSError as error:
+        raise atomic.cannot_write(out_dir, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return out_dir
+
+
+def _unpack(archive: str, folder: str) -> None:
+    if zipfile.is_zipfile(archive):
+        _unzip(archive, folder)
+    elif tarfile.is_tarfile(archive):
+        _untar(archive, folder)
+    else:
+        raise AsitError(f"{archive}: expected a tar (plain, gz, bz2, xz) or zip archive, found something else")
+
+
+def _untar(archive: str, folder: str) -> None:
+    if not hasattr(tarfile, "data_filter"):
+        raise AsitError("this Python cannot unpack archives safely; use 3.10.12, 3.11.4 or newer")
+    free = shutil.disk_usage(folder).free
+    written = 0
+    with tarfile.open(archive) as tar:
+        for member in tqdm(tar, os.path.basename(archive), disable=None):
+            _check_name(archive, member.name)
+            written += member.size
+            if written > free:
+                raise AsitError(f"{archive}: needs more than the {free} bytes that are free at {folder}")
+            try:
+                tar.extract(member, folder, filter="data")
+            except tarfile.FilterError as error:
+                raise AsitError(f"{archive}: refused: {error}; such archives can overwrite other files") from None
+
+
+def _unzip(archive: str, folder: str) -> None:
+    with zipfile.ZipFile(archive) as bundle:
+        members = bundle.infolist()
+        needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
+        if needed > free:
+            raise AsitError(f"{archive}: needs {needed} bytes, {free} are free at {folder}")
+        for member in members:
+            _check_name(archive, member.filename)
+            if stat.S_ISLNK(member.external_attr >> 16):
+                raise AsitError(
+                    f"{archive}: refused: '{member.filename}' is a link, which zip archives here may not hold"
+                )
+            if member.flag_bits & 1:
+                raise AsitError(f"{archive}: '{member.filename}' is encrypted; unpack it by hand")
+        for member in tqdm(members, os.path.basename(archive), disable=None):
+            bundle.extract(member, folder)
+
+
+def _check_name(archive: str, name: str) -> None:
+    """Refuse names that mean a place outside the folder, also where Python would quietly shorten them."""
+    words = name.replace("\\", "/").split("/")
+    if name.startswith(("/", "\\")) or words[0][1:2] == ":" or ".." in words:
+        raise AsitError(f"{archive}: refused: member '{name}' lies outside the folder to unpack to")
