@@ -70,7 +70,7 @@ class Guard:
         self.count += len(bad)
         if self.count > self.budget:
             raise AsitError(
-                f"step {bad[-1].step}: the loss or its gradient is not finite for the {self.count}th time "
+                f"step {bad[-1].step}: {self.count} updates had a non-finite loss or gradient "
                 f"(--bad-steps {self.budget}); clips of the last one: {' '.join(bad[-1].utts)}. Look at these clips, "
                 "lower --lr, or use --precision fp32; the last good checkpoint is kept"
             )

@@ -122,6 +122,7 @@ class Loop:
         step, accum, device = self.step, self.settings.accum, self.place.device
         self.optimizer.zero_grad()
         self.guard.remember()
+        total: Tensor | float = 0.0
         utts: list[str] = []
         for micro in range(accum):
             began = time.perf_counter()
@@ -135,7 +136,7 @@ class Loop:
                     losses = self.learner.losses(batch, step, self.generator)
                 (losses["loss"] / accum).backward()
             values = torch.stack([value.detach().float() for value in losses.values()]) / accum
-            total = values if micro == 0 else total + values
+            total = total + values
             utts += batch.get("utts", [])
         norms = clip_gradients(self.optimizer.gradients(), self.settings.clip_grad, self.settings.clip_mode)
         bad = self.guard.judge(step, dict(zip(losses, total, strict=True)), norms, utts)

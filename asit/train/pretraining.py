@@ -29,7 +29,7 @@ from asit.train import distributed, processes
 from asit.train.checkpoint import DirLock
 from asit.train.logging import start_log
 from asit.train.loop import Loop, check_identity
-from asit.train.settings import FREE, TrainSettings
+from asit.train.settings import TrainSettings, identity
 
 log = logging.getLogger(__name__)
 SMALL_POOL_HOURS = 10.0
@@ -48,12 +48,6 @@ class PretrainSettings:
     method: Chosen = chosen("methods", "asit", "pretraining method")
     crops: CropSettings = group(CropSettings)
     train: TrainSettings = group(TrainSettings)
-
-
-def identity(settings: Any, **facts: Any) -> dict[str, Any]:
-    """What makes two runs the same run: all options but the free ones and the paths, and ``facts``."""
-    skip = FREE | {"data_dir", "export"}
-    return {**{k: v for k, v in to_dict(settings).items() if k not in skip}, **facts}
 
 
 def pretrain(settings: PretrainSettings) -> None:
@@ -121,7 +115,9 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
     Loop(learner, batches, train, out_dir, place=place, identity=who).run()
     if place.main:
         _export(learner, features, settings, out_dir, steps)
-        write_text(out_dir / DONE, json.dumps({"steps": steps, "identity": identity(settings)}))
+        write_text(
+            out_dir / DONE, json.dumps({"steps": steps, "export": settings.export, "identity": identity(settings)})
+        )
         log.info("finished: %s", out_dir / "backbone.safetensors")
 
 
@@ -153,10 +149,13 @@ def finished(settings: PretrainSettings) -> bool:
     if not path.exists():
         return False
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))["identity"]
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        saved, exported = facts["identity"], facts["export"]
     except (ValueError, KeyError):
         raise AsitError(f"{path}: unreadable; remove it to train on") from None
     check_identity(path, saved, json.loads(json.dumps(identity(settings))))
+    if exported != settings.export:
+        return False
     print(f"{settings.out_dir}: finished already", file=sys.stderr)
     return True
 

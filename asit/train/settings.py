@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from asit.config import option
+from asit.config import option, to_dict
 from asit.errors import AsitError
 from asit.schedules import Constant, Cosine, Schedule, StepDecay
 
@@ -97,8 +98,14 @@ class TrainSettings:
 
 
 # Options that change how a run is carried out but not what it computes: a resumed run may change them.
-# (batch_size, accum and the number of processes may change as long as the global batch stays the same.)
+# (batch_size, accum and the number of processes may change as long as the global batch stays the same; the data are
+# compared by content, not by path.)
 FREE = frozenset({
     "batch_size", "accum", "ngpu", "num_procs", "threads", "num_workers", "prefetch", "log_every", "save_every",
-    "save_minutes", "keep", "picture_every", "tensorboard", "bad_steps", "out_dir",
+    "save_minutes", "keep", "picture_every", "tensorboard", "bad_steps", "data_dir", "out_dir", "export",
 })  # fmt: skip
+
+
+def identity(settings: Any, **facts: Any) -> dict[str, Any]:
+    """What makes two runs the same run: the settings' options but the free ones, and ``facts`` (data digests)."""
+    return {**{name: value for name, value in to_dict(settings).items() if name not in FREE}, **facts}

@@ -16,13 +16,13 @@ from asit.train.distributed import average_
 class SmallLearner(nn.Module):
     """Predicts a teacher's output of clean vectors from corrupted ones. ``noise`` 0: no randomness at all."""
 
-    def __init__(self, width: int = 8, noise: float = 0.3) -> None:
+    def __init__(self, width: int = 8, noise: float = 0.3, center_momentum: float = 0.9) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.student = nn.Sequential(nn.Linear(width, 16), nn.GELU(), nn.Dropout(noise), nn.Linear(16, 4))
         self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()
         self.register_buffer("center", torch.zeros(4))
-        self.noise, self._wrapped = noise, ()
+        self.noise, self.center_momentum, self._wrapped = noise, center_momentum, ()
 
     def train(self, mode: bool = True):
         super().train(mode)
@@ -45,7 +45,7 @@ class SmallLearner(nn.Module):
             mean = average_(target.mean(0))
         loss = ((output - (target - self.center)) ** 2).mean() + (output.mean(1) - x.mean(1)).abs().mean()
         with torch.no_grad():
-            self.center.mul_(0.9).add_(mean, alpha=0.1)
+            self.center.lerp_(mean, 1 - self.center_momentum)
         return {"loss": loss, "size": output.abs().mean()}
 
     def before_update(self, step):

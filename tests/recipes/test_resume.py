@@ -1,0 +1,235 @@
+"""Runs that are really killed, stopped, damaged or doubled, and what becomes of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from asit.train.checkpoint import CheckpointDir
+from asit.train.logging import read_metrics
+
+SUPPORT = Path(__file__).parents[1] / "support"
+sys.path.insert(0, str(SUPPORT))
+os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])])
+import small_run  # noqa: E402 - from the folder named above
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["small_run"])
+STEPS = 60
+SPEED = ("clips_per_second", "wait_share", "seconds_left")
+
+
+class Process(CONTEXT.Process):
+    """A run of ``small_run`` in a process of its own, forked from one that has torch loaded already."""
+
+    def __init__(self, out_dir, arguments) -> None:
+        super().__init__()
+        self.arguments, self.errors = arguments, Path(f"{out_dir}.stderr")
+
+    def run(self):
+        os.setpgid(0, 0)
+        stream = os.open(self.errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(stream, 2)
+        sys.argv = ["small_run", *self.arguments]
+        sys.exit(small_run.main())
+
+    def send(self, number):
+        os.kill(self.pid, number)
+
+    def finish(self, code=0):
+        self.join(120)
+        errors = self.errors.read_text()
+        assert self.exitcode == code, errors
+        return errors
+
+
+def start(out_dir, *options, steps=STEPS):
+    arguments = ["--out-dir", out_dir, "--steps", steps, "--warmup-steps", 5, "--lr", "1e-2", "--lr-batch", 0]
+    arguments += ["--batch-size", 8, "--tensorboard", "false", "--log-every", 1, "--save-every", 7, "--threads", 1]
+    process = Process(out_dir, [*map(str, arguments), "--ngpu", "0", *map(str, options)])
+    process.start()
+    return process
+
+
+def run(out_dir, *options, code=0, steps=STEPS):
+    return start(out_dir, *options, steps=steps).finish(code)
+
+
+def losses(out_dir):
+    rows = [r for r in read_metrics(out_dir / "metrics.jsonl") if r["kind"] == "train"]
+    return [{k: v for k, v in row.items() if k not in SPEED} for row in rows]
+
+
+def state(out_dir, step=STEPS):
+    return CheckpointDir(out_dir / "checkpoints").load(step)
+
+
+def same(a, b):
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+def wait_for_step(out_dir, step, process):
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit:
+        assert process.is_alive(), process.errors.read_text()
+        rows = read_metrics(out_dir / "metrics.jsonl")
+        if rows and rows[-1]["step"] >= step:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"step {step} not reached")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    out_dir = tmp_path_factory.mktemp("whole run")
+    run(out_dir, "--num-workers", 1)
+    return out_dir
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_killed_twice_ends_bit_equal(tmp_path, uninterrupted, workers):
+    for step in (17, 38):  # in mid-epoch: an epoch has 6 steps, a checkpoint comes every 7
+        process = start(tmp_path, "--num-workers", workers, "--sleep", 0.02)
+        wait_for_step(tmp_path, step, process)
+        process.kill()
+        process.join()
+    assert "resuming after step 3" in run(tmp_path, "--num-workers", workers)
+    assert losses(tmp_path) == losses(uninterrupted)
+    assert [row["step"] for row in losses(tmp_path)] == list(range(1, STEPS + 1))
+    assert same(state(tmp_path), state(uninterrupted))
+
+
+def test_sums_of_a_log_interval_survive_a_kill(tmp_path):
+    options = ("--log-every", 10, "--num-workers", 0)
+    run(tmp_path / "whole", *options)
+    process = start(tmp_path / "killed", *options, "--sleep", 0.02)
+    wait_for_step(tmp_path / "killed", 20, process)
+    process.kill()
+    process.join()
+    run(tmp_path / "killed", *options)
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_stop_signal_saves_and_exits_with_85(tmp_path, uninterrupted, number):
+    process = start(tmp_path, "--num-workers", 1, "--sleep", 0.02, "--save-every", 0, "--save-minutes", 0)
+    wait_for_step(tmp_path, 10, process)
+    process.send(number)
+    assert f"stopped by {number.name}" in process.finish(85)
+    saved = CheckpointDir(tmp_path / "checkpoints").steps()
+    assert len(saved) == 1
+    assert saved[0] == losses(tmp_path)[-1]["step"]
+    run(tmp_path, "--num-workers", 1)
+    assert losses(tmp_path) == losses(uninterrupted)
+
+
+def test_two_processes_stop_together_and_go_on_as_one(tmp_path, uninterrupted):
+    options = ("--noise", 0, "--num-workers", 0)
+    run(tmp_path / "one", *options)
+    two = (*options, "--num-procs", 2, "--batch-size", 4)
+    process = start(tmp_path / "two", *two, "--sleep", 0.02)
+    wait_for_step(tmp_path / "two", 10, process)
+    process.terminate()
+    process.finish(85)
+    step = CheckpointDir(tmp_path / "two/checkpoints").steps()[-1]
+    process = start(tmp_path / "two", *two, "--sleep", 0.02)
+    wait_for_step(tmp_path / "two", step + 10, process)
+    process.kill()  # the launcher alone: its ranks must not live on
+    process.join()
+    deadline = time.monotonic() + 20
+    while (errors := finish_or_locked(tmp_path / "two", options)) is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert errors is not None
+    one, other = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert [r["step"] for r in other] == list(range(1, STEPS + 1))
+    assert [r["loss"] for r in other] == pytest.approx([r["loss"] for r in one], abs=1e-5)
+
+
+def finish_or_locked(out_dir, options):
+    process = start(out_dir, *options)
+    process.join(60)
+    errors = process.errors.read_text()
+    if process.exitcode == 1 and "in use by process" in errors:
+        return None
+    assert process.exitcode == 0, errors
+    return errors
+
+
+def test_accumulation_equals_one_large_batch(tmp_path):
+    options = ("--noise", 0, "--num-workers", 0, "--center-momentum", 1)  # the centre would move per micro-batch
+    run(tmp_path / "one", *options)
+    run(tmp_path / "two", *options, "--batch-size", 2, "--accum", 4)
+    one, two = (losses(tmp_path / name) for name in ("one", "two"))
+    for name in ("loss", "grad_norm"):
+        assert [r[name] for r in two] == pytest.approx([r[name] for r in one], abs=1e-5)
+
+
+def test_a_truncated_checkpoint_is_passed_over(tmp_path, uninterrupted):
+    process = start(tmp_path, "--num-workers", 0, "--sleep", 0.02)
+    wait_for_step(tmp_path, 24, process)
+    process.kill()
+    process.join()
+    checkpoints = CheckpointDir(tmp_path / "checkpoints")
+    newest = checkpoints.steps()[-1]
+    os.truncate(checkpoints.file(newest), 1000)
+    orphan = checkpoints.path / "step-00000099.pt.tmp-123"
+    orphan.write_bytes(b"half")
+    errors = run(tmp_path, "--num-workers", 0)
+    assert "passing over a damaged checkpoint" in errors
+    assert f"resuming after step {newest - 7}/" in errors
+    assert not orphan.exists()
+    assert losses(tmp_path) == losses(uninterrupted)
+
+
+def test_a_second_run_in_the_same_directory_is_refused(tmp_path):
+    process = start(tmp_path, "--num-workers", 0, "--sleep", 0.05)
+    wait_for_step(tmp_path, 1, process)
+    errors = run(tmp_path, code=1)
+    assert f"in use by process {process.pid}" in errors
+    process.kill()
+    process.join()
+
+
+def test_other_settings_are_refused_and_named(tmp_path):
+    run(tmp_path, "--num-workers", 0, steps=8)
+    errors = run(tmp_path, "--lr", "2e-2", code=1, steps=8)
+    assert "lr: 0.01 then, 0.02 now" in errors
+    errors = run(tmp_path, "--batch-size", 4, code=1, steps=8)
+    assert "global_batch: 8 then, 4 now" in errors
+    assert "nothing left to train" in run(tmp_path, "--batch-size", 4, "--accum", 2, "--log-every", 3, steps=8)
+
+
+def test_bad_steps_are_named_skipped_and_then_stop_the_run(tmp_path):
+    errors = run(tmp_path, "--bad", 7, "--bad-steps", 100, "--num-workers", 0)
+    assert "skipped: non-finite loss or gradient (loss nan" in errors
+    assert "utt007" in errors
+    final = state(tmp_path)
+    assert all(torch.isfinite(t).all() for t in final["learner"].values())
+    assert final["bad_steps"] == errors.count("skipped: non-finite")
+    moments = final["optimizer"]["state"]
+    assert float(moments[1]["step"]) == STEPS - final["bad_steps"]
+    errors = run(tmp_path / "b", "--bad", 7, "--bad-steps", 2, "--save-every", 1, "--num-workers", 0, code=1)
+    assert "for the 3th time" not in errors
+    assert "--bad-steps 2" in errors
+    kept = CheckpointDir(tmp_path / "b/checkpoints").load_newest()
+    assert kept is not None
+    assert all(torch.isfinite(t).all() for t in kept[1]["learner"].values())
+
+
+def test_one_failing_rank_ends_the_others(tmp_path):
+    began = time.monotonic()
+    run(tmp_path, "--bad", *range(50), "--bad-steps", 0, "--num-procs", 2, "--batch-size", 4, code=1)
+    assert time.monotonic() - began < 60
