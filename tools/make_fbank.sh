@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Log-mel features of a data directory in parallel jobs, after Kaldi's steps/make_fbank.sh.
+#
+#   tools/make_fbank.sh [options] <data-dir> [<log-dir> [<fbank-dir>]]
+#   tools/make_fbank.sh --nj 8 --cmd "$train_cmd" data/train exp/make_fbank/train fbank
+#
+# <log-dir> is <data-dir>/log by default, <fbank-dir> is <data-dir>/data. Writes feats.scp, utt2num_frames, utt2dur,
+# frame_shift and conf/fbank.yaml to <data-dir>, raw_fbank_<name>.JOB.{ark,scp} to <fbank-dir>. Fails when fewer than
+# 95 % of the utterances succeed; failed_utts lists the others. The features do not depend on --nj.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/path.sh"
+nj=4                            # jobs (at most one for each utterance)
+cmd="asit-run-local"            # job back end, such as "asit-run-local --mem 2G"
+fbank_config=conf/fbank.yaml    # options of asit-make-fbank
+compression=0                   # Kaldi's compression method of the archives, 0 (float32) to 7
+resample=false                  # convert audio of another rate than the configuration's
+channel=none                    # channel to take of audio with several, counted from 0
+
+options=()
+while (($#)) && [[ $1 == --* ]]; do # the directories come last, as in Kaldi
+    if [[ $1 == *=* || $1 == --help ]] || (($# < 2)); then
+        options+=("$1") && shift
+    else
+        options+=("$1" "$2") && shift 2
+    fi
+done
+directories=("$@")
+parse_options ${options[@]+"${options[@]}"}
+if ((${#directories[@]} < 1 || ${#directories[@]} > 3)); then
+    echo "usage: ${0##*/} [options] <data-dir> [<log-dir> [<fbank-dir>]]; --help lists the options" >&2 && exit 2
+fi
+data_dir=${directories[0]%/}
+log_dir=${directories[1]:-$data_dir/log}
+fbank_dir=${directories[2]:-$data_dir/data}
+name=${data_dir##*/}
+read -r -a back_end <<<"$cmd"
+
+for file in "$fbank_config" "$data_dir/utt2spk" "$data_dir/wav.scp"; do
+    [[ -f $file ]] || { echo "${0##*/}: error: $file: no such file" >&2 && exit 1; }
+done
+for table in feats.scp utt2num_frames utt2dur; do # of an earlier run
+    [[ ! -f $data_dir/$table ]] || { mkdir -p "$data_dir/.backup" && mv "$data_dir/$table" "$data_dir/.backup/"; }
+done
+asit-validate-data-dir --data-dir "$data_dir" --check-files false --spk-sort false
+utts=$(wc -l <"$data_dir/utt2spk")
+((nj <= utts)) || { nj=$utts && log "only $utts utterances: --nj $nj"; }
+asit-split-data-dir --data-dir "$data_dir" --nj "$nj"
+"${back_end[@]}" JOB=1:"$nj" "$log_dir/make_fbank_$name.JOB.log" \
+    asit-make-fbank --config "$fbank_config" --data-dir "$data_dir/split$nj/JOB" --out-dir "$fbank_dir" \
+    --name "raw_fbank_$name.JOB" --compression "$compression" --resample "$resample" --channel "$channel" --partial true
+asit-collect-feats --data-dir "$data_dir" --out-dir "$fbank_dir" --name "raw_fbank_$name" --nj "$nj"
