@@ -48,6 +48,7 @@ setup(
         "torchaudio": ["torchaudio>=2.4"],
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "kaldi_native_io>=1.22",
             "kaldi-native-fbank>=1.20",

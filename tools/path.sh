@@ -36,4 +36,4 @@ if [[ " $* " != *" --help "* && " $* " != *" --status "* ]] && ! _active_environ
     export VIRTUAL_ENV="$_root/.venv" PATH="$_root/.venv/bin:$PATH"
 fi
 # shellcheck source=/dev/null
-[[ ! -f $(dirname "${BASH_SOURCE[1]}")/local/path.sh ]] || . "$(dirname "${BASH_SOURCE[1]}")/local/path.sh"
+[[ ! -f $(dirname "${BASH_SOURCE[1]:-}")/local/path.sh ]] || . "$(dirname "${BASH_SOURCE[1]:-}")/local/path.sh"

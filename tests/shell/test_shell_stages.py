@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("words", "stages"),
+    [
+        ([], ["data", "train", "score"]),
+        (["--stage", "1"], ["train", "score"]),
+        (["--stage", "train", "--stop-stage", "train"], ["train"]),
+        (["--stop-stage", "1"], ["data", "train"]),
+        (["--skip-stages", "0 score"], ["train"]),
+        (["--stage", "2", "--stop-stage", "1"], []),
+        (["--stage", "01"], ["train", "score"]),
+    ],
+)
+def test_choice_of_stages(recipe, words, stages):
+    recipe.run(*words)
+    assert recipe.ran() == stages
+
+
+def test_unknown_stage_lists_the_known(recipe):
+    assert "no stage 'trian'; the stages are: 0=data 1=train 2=score" in recipe.run("--stage", "trian", code=2)
+
+
+def test_finished_stages_do_nothing_until_something_changes(recipe):
+    recipe.run()
+    recipe.ran()
+    out = recipe.run("--nj", "7", "--quick", "true")
+    assert recipe.ran() == [], "neither option changes what a stage makes"
+    assert "Stage 1 (train) is finished and unchanged" in out
+
+
+def test_option_reruns_the_stages_that_use_it_and_those_after(recipe):
+    recipe.run()
+    recipe.ran()
+    out = recipe.run("--epochs", "4")
+    assert recipe.ran() == ["train", "score"]
+    assert "changed: variable exp" in out
+    recipe.run("--text", "new", "--epochs", "4")
+    assert recipe.ran() == ["data", "train", "score"], "used in a function that the stage calls"
+
+
+def test_changed_input_command_or_missing_output_reruns(recipe):
+    recipe.run()
+    recipe.ran()
+    (recipe.folder / "conf/train.yaml").write_text("lr: 2\n")
+    assert "changed: input conf/train.yaml" in recipe.run()
+    assert recipe.ran() == ["train", "score"]
+    run_sh = (recipe.folder / "run.sh").read_text()
+    recipe.script(run_sh.replace("    note score\n", "    # only a comment\n    note score\n"))
+    recipe.run()
+    assert recipe.ran() == []
+    recipe.script(run_sh.replace("    note score\n", "    note score\n    true\n"))
+    assert "changed: commands" in recipe.run()
+    assert recipe.ran() == ["score"]
+    (recipe.folder / "exp/train_3/model").unlink()
+    assert "changed: exp/train_3/model is missing" in recipe.run()
+    assert recipe.ran() == ["train", "score"]
+
+
+def test_touched_input_with_the_same_content_changes_nothing(recipe):
+    recipe.run()
+    recipe.ran()
+    (recipe.folder / "conf/train.yaml").touch()
+    recipe.run()
+    assert recipe.ran() == []
+
+
+def test_rerun_of_one_stage_makes_the_next_run_later(recipe):
+    recipe.run()
+    recipe.ran()
+    recipe.run("--stage", "0", "--stop-stage", "0", "--force", "true")
+    assert recipe.ran() == ["data"]
+    recipe.run()
+    assert recipe.ran() == ["train", "score"]
+
+
+def test_failing_stage_leaves_no_record(recipe):
+    recipe.step("false")
+    out = recipe.run(code=1)
+    assert recipe.ran() == ["data", "train"]
+    assert "Stage train failed (exit code 1)" in out
+    assert "--stage train" in out
+    assert "Successfully" not in out
+    assert not (recipe.folder / "exp/.done/train").exists()
+    recipe.step("true")
+    recipe.run()
+    assert recipe.ran() == ["train", "score"]
+
+
+def test_exit_inside_a_stage_is_not_success(recipe):
+    run_sh = (recipe.folder / "run.sh").read_text()
+    recipe.script(run_sh.replace("    ./step\n", "    exit 0\n"))
+    assert "ended inside stage train" in recipe.run(code=1)
+    assert not (recipe.folder / "exp/.done/train").exists()
+
+
+def test_interrupted_stage_leaves_no_record(recipe):
+    recipe.step("touch started; sleep 30")
+    process = subprocess.Popen(
+        [str(recipe.folder / "run.sh")],
+        env=recipe.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    for _ in range(500):
+        if (recipe.folder / "started").exists():
+            break
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert not (recipe.folder / "exp/.done/train").exists()
+
+
+def test_dry_run_tells_and_does_nothing(recipe):
+    out = recipe.run("--dry-run")
+    assert out.count("would run") == 3
+    assert recipe.ran() == []
+    recipe.run("--stop-stage", "1")
+    recipe.ran()
+    out = recipe.run("--dry-run", "true", "--epochs", "5")
+    assert "Stage 0 (data) is finished" in out
+    assert "Stage 1 (train) would run: Train a model (changed: variable exp)" in out
+    assert "Stage 2 (score) would run" in out
+    assert recipe.ran() == []
+
+
+def test_status_lists_stages(recipe):
+    recipe.run("--stop-stage", "train")
+    out = recipe.run("--status")
+    assert [re.split(r"\s{2,}", line.strip())[-1] for line in out.splitlines()] == ["finished", "finished", "not done"]
+    assert "changed: variable exp" in recipe.run("--status", "--epochs", "4")
+
+
+def test_log_lines(recipe):
+    lines = recipe.run("--text", "x y").splitlines()
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \(run\.sh:\d+:main\) "
+    assert re.fullmatch(stamp + r"\S*run\.sh --text x\\ y", lines[0].replace(r"\ recipes/it\'s\ a\ toy", ""))
+    assert re.fullmatch(stamp + r"Successfully finished\. \[elapsed=\d+s\]", lines[-1])
+
+
+def test_failed_background_job_fails_the_stage(recipe):
+    run_sh = (recipe.folder / "run.sh").read_text()
+    jobs = '(sleep 0.1; exit "$((i == 2 ? 3 : 0))") & pids+=($!)'
+    parallel = f'    pids=()\n    for i in 1 2 3; do {jobs}; done\n    wait_all "${{pids[@]}}"\n'
+    recipe.script(run_sh.replace("    ./step\n", parallel))
+    out = recipe.run(code=1)
+    assert re.search(r"background job \d+ failed \(exit code 3\)", out)
+    assert recipe.ran() == ["data", "train"]
+    recipe.script(run_sh.replace("    ./step\n", parallel.replace("i == 2", "i == 9")))
+    recipe.run()
+    assert recipe.ran() == ["train", "score"]
+
+
+def test_done_dir_of_a_variant(recipe):
+    run_sh = (recipe.folder / "run.sh").read_text()
+    recipe.script(run_sh.replace("note() {", "done_dir=exp/.done_$epochs\nnote() {"))
+    recipe.run("--epochs", "4")
+    recipe.run("--epochs", "5")
+    recipe.ran()
+    recipe.run("--epochs", "4")
+    assert recipe.ran() == [], "variants with folders of their own do not undo each other"
