@@ -92,7 +92,10 @@ find_python
 old=$(sed -n 's/^extras //p' "$marker" 2>/dev/null) || old=""
 made_for=$(sed -n 's/^root //p' "$marker" 2>/dev/null) || made_for=""
 extras=$(tr , '\n' <<<"$extras,$old" | sed '/^$/d' | sort -u | paste -sd, -)
-say "preparing $venv with $("$found" --version 2>&1): 2-4 minutes and 1.6 GB the first time"
+trap 'say "interrupted; the next start goes on from here" && exit 130' INT TERM
+if torch_version >/dev/null; then say "updating $venv, less than a minute"; else
+    say "making $venv with $("$found" --version 2>&1): 2-4 minutes, 1.6 GB; this happens once"
+fi
 if [[ ! -x $venv/bin/python || ${made_for:-$_root} != "$_root" ]] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     "$found" -m venv --clear "$venv"
 fi
