@@ -30,7 +30,8 @@ def main() -> None:
     if problems:
         unlisted = len(problems) - settings.max_problems
         more = f" ({unlisted} not listed; --max-problems)" if unlisted > 0 else ""
-        raise AsitError(f"{settings.data_dir}: {len(problems)} problems{more}; asit-fix-data-dir mends order and keys")
+        number = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        raise AsitError(f"{settings.data_dir}: {number}{more}; asit-fix-data-dir mends order and keys")
     data = DataDir(settings.data_dir)
     print(f"{settings.data_dir}: {len(data.utts)} utterances, {len(data.spk2utt)} speakers: right")
 

@@ -112,7 +112,7 @@ def _joined(name: str, unique: bool, sources: Sequence[DataDir]) -> dict[str, st
     origin: dict[str, str] = {}
     for source in sources:
         table = _whole_recordings(source) if name == "segments" and not source.has(name) else source.table(name)
-        for key in merged.keys() & table.keys():
+        for key in sorted(merged.keys() & table.keys()):
             if unique or merged[key] != table[key]:
                 what = "is in both" if unique else "differs between"
                 raise AsitError(

@@ -24,9 +24,8 @@ def test_appears_only_at_the_end(tmp_path):
 def test_exception_keeps_the_old_content_and_leaves_nothing(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old\n")
-    with pytest.raises(KeyError), atomic_open(path) as stream:
-        stream.write("new")
-        raise KeyError
+    with pytest.raises(TypeError), atomic_open(path) as stream:
+        stream.writelines(["new", 5])
     assert path.read_text() == "old\n"
     assert os.listdir(tmp_path) == ["a.txt"]
 

@@ -36,7 +36,7 @@ def test_integers_are_scaled_to_one(tmp_path):
 
 def test_resampling_keeps_the_tone(tmp_path):
     path = save(tmp_path / "a.wav")
-    with pytest.raises(AsitError, match="utterance 'u': .*a.wav: expected 16000 Hz, found 8000 Hz.*--resample true"):
+    with pytest.raises(AsitError, match=r"utterance 'u': .*a.wav: expected 16000 Hz, found 8000 Hz.*--resample true"):
         read_audio(path, 16000, "u")
     samples, rate = read_audio(path, 16000, resample=True)
     assert (rate, len(samples), samples.dtype) == (16000, 16000, np.float32)
@@ -123,7 +123,7 @@ def test_each_bad_input_has_its_line(tmp_path, kind, message):
 def test_info_sees_what_the_head_tells(tmp_path):
     for kind in ("missing", "folder", "empty", "no samples", "text", "cut wav", "stream"):
         path = bad_file(tmp_path, kind)
-        with pytest.raises(AsitError, match="bad.wav"):
+        with pytest.raises(AsitError, match=r"bad.wav"):
             audio_info(path)
         if path.is_file():
             path.unlink()
@@ -142,7 +142,7 @@ def test_further_chunks_and_tags_are_no_mistake(tmp_path):
 def test_commands(tmp_path):
     path = save(tmp_path / "a.wav")
     mark = tmp_path / "ran"
-    with pytest.raises(AsitError, match="utterance 'u': .* is a command"):
+    with pytest.raises(AsitError, match=r"utterance 'u': .* is a command"):
         read_audio(f"touch {mark}; cat {path} |", utt="u")
     assert not os.path.exists(mark)
     np.testing.assert_allclose(read_audio(f"cat '{path}' |", allow_pipes=True)[0], WAVE, atol=1e-4)

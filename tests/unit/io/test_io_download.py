@@ -128,7 +128,7 @@ def test_busy_server_is_asked_again(server, tmp_path):
 
 def test_all_reasons_are_told_without_secrets(server, tmp_path):
     host = server.url.removeprefix("http://")
-    with pytest.raises(AsitError, match="none of 2 sources.*HTTP 404.*none: cannot read") as error:
+    with pytest.raises(AsitError, match=r"none of 2 sources.*HTTP 404.*none: cannot read") as error:
         download([f"http://{host}/missing/x?token=geheim", str(tmp_path / "none")], tmp_path / "f", HASH, wait=0)
     assert "geheim" not in str(error.value)
     assert "\n" not in str(error.value)
