@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from asit.errors import AsitError
 
 OPERATORS = frozenset(
-    {"|", "|&", "||", "&&", ";", "<", ">", ">>", "2>", "2>>", "&>", "2>&1", ">&2", "1>&2", "2>/dev/null"}
+    {"|", "|&", "||", "&&", ";", "<", ">", ">>", "2>", "2>>", "&>", ">&", "2>&1", ">&2", "1>&2", "2>/dev/null"}
 )
 """Words that are shell syntax when they stand alone."""
 

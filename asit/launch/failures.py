@@ -84,8 +84,8 @@ def _digest(log: str) -> tuple[str, str | None]:
         return f"no log: {error.strerror}", None
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     errors = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception|Interrupt)\b|.*\berror: ", line)]
-    last = (errors or lines or ["(nothing was written)"])[-1]
     code = last_code(log)
+    last = (errors or lines or [f"exit code {code} without a word" if code is not None else "no output"])[-1]
     return last[:300], _cause("\n".join(lines[-200:]), code)
 
 
