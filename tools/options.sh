@@ -104,8 +104,8 @@ parse_options() { # parse_options "$@"
         fi
         shift
     done
-    for _i in "${!_names[@]}"; do [[ ${_names[_i]} != config ]] || _read_config "${_values[_i]}"; done
-    for _i in "${!_names[@]}"; do _set "--${_names[_i]//_/-}" "${_names[_i]}" "${_values[_i]}"; done
+    for _i in ${_names[@]+"${!_names[@]}"}; do [[ ${_names[_i]} != config ]] || _read_config "${_values[_i]}"; done
+    for _i in ${_names[@]+"${!_names[@]}"}; do _set "--${_names[_i]//_/-}" "${_names[_i]}" "${_values[_i]}"; done
     _has_stages || return 0
     stage=$(_stage_number --stage "$stage") || exit 2
     stop_stage=$(_stage_number --stop-stage "$stop_stage") || exit 2
