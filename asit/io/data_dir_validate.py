@@ -184,6 +184,8 @@ class _Inspection:
             base, keys = bases[kind]
             what = {"utt": "utterance", "spk": "speaker", "reco": "recording"}[kind]
             here = self.tables[name]
+            if here.keys() == keys.keys():
+                continue
             self._each(
                 name, lambda key, _, k=keys, b=base, w=what: None if key in k else f"no such {w} in {b}; {_INTERSECT}"
             )
@@ -204,7 +206,8 @@ class _Inspection:
             ("text", values.check_text),
             ("feats.scp", ark_spec.parse),
         ):
-            self._each(name, lambda _, value, c=convert: _said(c, value))
+            said = {value: _said(convert, value) for value in set(self.tables.get(name, {}).values())}
+            self._each(name, lambda _, value, said=said: said[value])
         if not self.checks.allow_pipes:
             for name in ("wav.scp", "feats.scp"):
                 self._each(name, lambda _, v: "a command, not a file; --allow-pipes true" if pipes.is_pipe(v) else None)
