@@ -203,6 +203,8 @@ def _chosen_names(settings: type, argv: list[str], yaml_values: Mapping[str, Any
         given = pre.parse_known_args(argv)[0].name
         fallback = yaml_values.get(f.name, f.metadata["default"])
         names[f.name] = given or os.environ.get(ENV_PREFIX + f.name.upper()) or str(fallback)
+        component = registry.load(f.metadata["kind"], names[f.name])  # which may hold choices of its own
+        names.update(_chosen_names(component.Settings, argv, yaml_values))
     return names
 
 

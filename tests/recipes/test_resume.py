@@ -21,7 +21,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), *filter(None, [os.envi
 import small_run  # noqa: E402 - from the folder named above
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["small_run"])
+CONTEXT.set_forkserver_preload(["small_run", "torch._dynamo"])  # which the first optimiser would import
 STEPS = 60
 SPEED = ("clips_per_second", "wait_share", "seconds_left")
 
@@ -34,7 +34,7 @@ class Process(CONTEXT.Process):
         self.arguments, self.errors = arguments, Path(f"{out_dir}.stderr")
 
     def run(self):
-        os.setpgid(0, 0)
+        multiprocessing.set_start_method("fork", force=True)  # of loader workers: a fork server would load torch anew
         stream = os.open(self.errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(stream, 2)
         sys.argv = ["small_run", *self.arguments]
