@@ -16,7 +16,7 @@ from torch import Tensor
 
 from asit.config import option
 from asit.errors import AsitError
-from asit.masking._blocks import sample_blocks
+from asit.masking._blocks import Blocks, sample_blocks
 from asit.masking._corruption import Corruption, noise_like
 
 KINDS = ("zeros", "noise", "time", "frequency")
@@ -68,12 +68,12 @@ def corrupt(clips: Tensor, settings: Settings, generator: torch.Generator) -> Co
         alien[:] = False  # there is no other clip to take blocks from
     targets = torch.where(alien, settings.replace_ratio, dropped)
     try:
-        order = sample_blocks(
+        blocks = sample_blocks(
             targets, (t, f), (settings.align_frames, settings.align_mels), settings.unbiased, generator
         )
     except ValueError as error:
         raise AsitError(f"corruption of crops of {t} x {f}: {error}; change --align-frames/--align-mels") from None
-    mask, noisy = _widen_stripes(order, alien, settings, generator)
+    mask, noisy = _masks(blocks, alien, (t, f), settings, generator)
     mask, noisy, alien = (x.to(clips.device)[:, None] for x in (mask, noisy, alien))
     other = (torch.arange(b, device=device) + torch.randint(1, max(b, 2), (b,), generator=generator, device=device)) % b
     value = torch.where(
@@ -84,20 +84,23 @@ def corrupt(clips: Tensor, settings: Settings, generator: torch.Generator) -> Co
     return Corruption(torch.where(mask, value, clips), mask)
 
 
-def _widen_stripes(
-    order: Tensor, alien: Tensor, settings: Settings, generator: torch.Generator
+def _masks(
+    blocks: Blocks, alien: Tensor, size: tuple[int, int], settings: Settings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """(mask, noisy) bool (B, T, F) from the block numbers, after drawing each block's kind of fill."""
-    mask = order >= 0
-    if tuple(settings.fill) == ("zeros",):
-        return mask, torch.zeros_like(mask)
-    shape = (len(order), int(order.max()) + 2)
-    draw = torch.randint(len(settings.fill), shape, generator=generator, device=order.device)
-    kinds = torch.tensor([KINDS.index(k) for k in settings.fill], device=order.device)[draw]
-    kinds[:, -1] = -1  # where order is -1: no block
-    kinds[alien] = -1
-    kind = kinds.gather(1, order.long().flatten(1) % shape[1]).view_as(order)
-    # A stripe spans its block's whole frames or bins; the target area is then exceeded, as in the released code.
-    mask = mask | (kind == KINDS.index("time")).any(dim=2, keepdim=True)
-    mask = mask | (kind == KINDS.index("frequency")).any(dim=1, keepdim=True)
-    return mask, kind == KINDS.index("noise")
+    """(corrupted, filled with noise) bool (B, T, F), after drawing each dropped block's kind of fill."""
+    if set(settings.fill) == {"zeros"}:
+        mask = blocks.mask(size)
+        return mask, torch.zeros_like(mask[:, :1, :1])
+    shape = blocks.rows.shape[1:]
+    kind = torch.randint(len(settings.fill), shape, generator=generator, device=generator.device)
+    kind[alien] = -1
+    rows, columns, noisy = blocks.rows.clone(), blocks.columns.clone(), torch.zeros_like(kind, dtype=torch.bool)
+    for i, name in enumerate(settings.fill):
+        if name == "noise":
+            noisy |= kind == i
+        elif name != "zeros":  # a stripe spans its block's whole frames or bins and may exceed the target area
+            edges, side = (columns, size[1]) if name == "time" else (rows, size[0])
+            edges[0].masked_fill_(kind == i, 0)
+            edges[1].masked_fill_(kind == i, side)
+    blocks = blocks._replace(rows=rows, columns=columns)
+    return blocks.mask(size), blocks.mask(size, noisy)

@@ -1,0 +1,158 @@
+"""The transformer: patches, positions, padding, sizes, ImageNet weights."""
+
+from __future__ import annotations
+
+import pytest
+import safetensors.torch
+import torch
+
+from asit.config import from_dict
+from asit.errors import AsitError
+from asit.layers.attention import Attention
+from asit.layers.drop_path import DropPath
+from asit.layers.heads import Prototypes, ReconstructionHead
+from asit.layers.patch_embed import PatchEmbed
+from asit.layers.pos_embed import fit_positions
+from asit.models import vit
+
+
+def build(frames: int = 64, mels: int = 32, **options):
+    options = {"embed_dim": 24, "depth": 2, "heads": 3, "patch_frames": 8, "patch_mels": 8, **options}
+    return vit.build(from_dict(vit.Settings, options), frames, mels)
+
+
+@pytest.mark.parametrize(("size", "millions"), [("tiny", 5.4), ("small", 21.4), ("base", 85.4)])
+def test_published_sizes(size: str, millions: float) -> None:
+    with torch.device("meta"):
+        model = vit.build(from_dict(vit.Settings, {"size": size}), 592, 128)
+    assert model.grid == (37, 8)
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.2)
+
+
+def test_patch_projection_is_the_convolution() -> None:
+    embed = PatchEmbed((8, 4), (8, 4), 5)
+    x = torch.randn(2, 1, 43, 13)
+    expected = embed.proj(x).flatten(2).transpose(1, 2)
+    assert embed(x).shape == expected.shape
+    assert torch.allclose(embed(x), expected, atol=1e-5)
+
+
+def test_reconstruction_product_is_the_transposed_convolution() -> None:
+    head = ReconstructionHead(6, 6, 4, (8, 4), (8, 4))
+    tokens = torch.randn(2, 15, 6)
+    expected = head.conv(head.mlp(tokens).transpose(1, 2).reshape(2, 4, 5, 3))
+    assert torch.allclose(head(tokens, (5, 3)), expected, atol=1e-5)
+
+
+def test_overlapping_and_full_band_patches() -> None:
+    assert build(stride_frames=4).grid == (15, 4)
+    full = build(patch_frames=4, patch_mels=0)
+    assert full.grid == (16, 1)
+    assert full(torch.randn(1, 1, 64, 32)).patches.shape == (1, 16, 24)
+
+
+def test_positions_interpolate_or_cut() -> None:
+    table = torch.randn(1, 1 + 8 * 4, 6)
+    assert fit_positions(table, (8, 4), (8, 4), "interpolate") is table
+    cut = fit_positions(table, (8, 4), (3, 4), "cut")
+    assert torch.equal(cut, table[:, : 1 + 12])
+    for grid in ((3, 4), (16, 8), (1, 1)):
+        fitted = fit_positions(table, (8, 4), grid, "interpolate")
+        assert fitted.shape == (1, 1 + grid[0] * grid[1], 6)
+        assert torch.equal(fitted[:, 0], table[:, 0])
+    constant = torch.ones(1, 33, 6)
+    assert torch.allclose(fit_positions(constant, (8, 4), (5, 2), "interpolate"), torch.ones(1, 11, 6), atol=1e-6)
+
+
+def test_layer_argument_stops_early() -> None:
+    model = build().eval()
+    x = torch.randn(1, 1, 64, 32)
+    assert torch.equal(model(x, layer=2).cls, model(x).cls)
+    assert not torch.allclose(model(x, layer=1).cls, model(x).cls)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_backends_agree(masked: bool) -> None:
+    torch.manual_seed(0)
+    one = Attention(24, 3, "explicit")
+    two = Attention(24, 3, "sdpa")
+    two.load_state_dict(one.state_dict())
+    x = torch.randn(2, 7, 24)
+    valid = torch.arange(7)[None] < torch.tensor([[7], [4]]) if masked else None
+    assert torch.allclose(one(x, valid), two(x, valid), atol=1e-5)
+
+
+def test_prototypes_are_cosines_times_gain() -> None:
+    layer = Prototypes(5, 3, train_gain=True)
+    x = torch.nn.functional.normalize(torch.randn(4, 5), dim=-1)
+    assert torch.allclose(layer(x), torch.cosine_similarity(x[:, None], layer.weight_v[None], dim=-1), atol=1e-5)
+    assert not Prototypes(5, 3, train_gain=False).weight_g.requires_grad
+
+
+def test_drop_path_keeps_the_mean_and_drops_whole_samples() -> None:
+    torch.manual_seed(0)
+    layer = DropPath(0.25).train()
+    out = layer(torch.ones(4000, 2, 3))
+    per_sample = out.flatten(1)
+    assert ((per_sample == per_sample[:, :1]).all(dim=1)).all()
+    assert per_sample.mean() == pytest.approx(1.0, abs=0.05)
+    assert torch.equal(layer.eval()(torch.ones(3, 2)), torch.ones(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"embed_dim": 25}, "not divisible"),
+        ({"patch_frames": 100}, "does not fit"),
+        ({"stride_frames": 9}, "exceeds the patch"),
+        ({"size": "huge"}, "expected one of"),
+    ],
+)
+def test_wrong_sizes(options: dict, message: str) -> None:
+    with pytest.raises(AsitError, match=message):
+        build(**options)
+
+
+def test_wrong_input_names_expected_and_found() -> None:
+    with pytest.raises(AsitError, match=r"expects 32 mel bins and at least 8 frames, found 40 bins x 64 frames"):
+        build()(torch.randn(1, 1, 64, 40))
+    with pytest.raises(AsitError, match="found 32 bins x 5 frames"):
+        build()(torch.randn(1, 1, 5, 32))
+
+
+class TestImagenet:
+    def file(self, path, side: int = 4, **changes) -> dict:
+        """A timm-format ViT of the small sizes: colour patches, side x side positions, a classifier."""
+        state = {k: torch.randn_like(v) for k, v in build().state_dict().items()}
+        state["patch_embed.proj.weight"] = torch.randn(24, 3, 8, 8)
+        state["pos_embed"] = torch.randn(1, 1 + side * side, 24)
+        state |= {"head.weight": torch.zeros(10, 24), "head.bias": torch.zeros(10), **changes}
+        if path.suffix == ".safetensors":
+            safetensors.torch.save_file(state, path)
+        else:
+            torch.save({"model": state}, path)
+        return state
+
+    @pytest.mark.parametrize("name", ["vit.safetensors", "vit.pth"])
+    def test_weights_arrive(self, tmp_path, name: str) -> None:
+        state = self.file(tmp_path / name)
+        model = build()
+        model.load_imagenet(str(tmp_path / name))
+        own = model.state_dict()
+        assert torch.allclose(own["patch_embed.proj.weight"], state["patch_embed.proj.weight"].sum(1, keepdim=True))
+        assert torch.equal(own["blocks.1.attn.qkv.weight"], state["blocks.1.attn.qkv.weight"])
+        assert torch.equal(own["pos_embed"][:, 0], state["pos_embed"][:, 0])
+        expected = fit_positions(state["pos_embed"], (4, 4), (8, 4), "interpolate")
+        assert torch.allclose(own["pos_embed"], expected)
+
+    def test_errors(self, tmp_path) -> None:
+        path = tmp_path / "vit.safetensors"
+        self.file(path, **{"patch_embed.proj.weight": torch.randn(24, 3, 16, 16)})
+        with pytest.raises(AsitError, match=r"patch_embed.proj.weight has shape \(24, 1, 16, 16\)"):
+            build().load_imagenet(str(path))
+        safetensors.torch.save_file({"x": torch.zeros(1)}, path)
+        with pytest.raises(AsitError, match=r"expected a timm ViT, missing"):
+            build().load_imagenet(str(path))
+        path.write_bytes(b"nonsense")
+        with pytest.raises(AsitError, match="cannot read ImageNet weights"):
+            build().load_imagenet(str(path))
