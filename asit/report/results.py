@@ -7,6 +7,7 @@ stages left. The names of the tags that make tables, rows, columns and repetitio
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Settings:
     out: str = option("RESULTS.md", "file to write")
     title: str = option("Results", "heading of the file")
     run_command: str = option("", "the recipe's command line, shown as it was typed")
-    stage_times: str = option("", "table 'stage seconds' left by the recipe; minutes are shown when given")
+    done_dir: str = option("", "folder of the recipe's records of finished stages; shows their minutes when given")
     note: tuple[str, ...] = option((), "text files whose content goes under the heading, such as a description")
     table_tag: str = option("task", "tag whose values make the tables")
     row_tag: str = option("system", "tag whose values make the rows")
@@ -67,8 +68,8 @@ def write_results(settings: Settings) -> int:
     for table in tables:
         parts.append(_table(table, [run for _, run in runs if run.tags[settings.table_tag] == table], settings))
     parts.append(_origin([run for _, run in runs], settings))
-    if settings.stage_times:
-        parts.append(_minutes(settings.stage_times))
+    if settings.done_dir:
+        parts.append(_minutes(settings.done_dir))
     write_text(settings.out, "\n\n".join(parts) + "\n")
     return len(runs)
 
@@ -208,15 +209,19 @@ def _seeds(runs: list[Record], settings: Settings) -> str:
     return ", ".join(sorted({run.tags[settings.seed_tag] for run in runs if settings.seed_tag in run.tags})) or "none"
 
 
-def _minutes(path: str) -> str:
-    """The recipe's stages and their wall time, from lines ``stage seconds``; a stage's runs add up."""
-    seconds: dict[str, float] = {}
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        stage, _, value = line.rpartition(" ")
-        try:
-            seconds[stage.strip()] = seconds.get(stage.strip(), 0.0) + float(value)
-        except ValueError:
-            raise AsitError(f"{path}:{number}: expected 'stage seconds', found '{line}'") from None
+def _minutes(folder: str) -> str:
+    """Wall time of the finished stages in their order, from the last lines ``finished <time> after <n> s, …`` that
+    tools/recipe.sh leaves in ``<folder>/<stage>``."""
+    stages: list[tuple[str, str, int]] = []
+    for path in sorted(Path(folder).glob("[!.]*")):
+        if ".tmp-" in path.name:
+            continue
+        found = re.search(r"^finished (\S+) after (\d+) s\b", read_text(str(path)), re.MULTILINE)
+        if not found:
+            raise AsitError(f"{path}: expected a line 'finished <time> after <seconds> s', found none; run the stage")
+        stages.append((found[1], path.name, int(found[2])))
+    if not stages:
+        raise AsitError(f"{folder}: expected records of finished stages, found none")
     lines = ["## Wall time", "", "| stage | minutes |", "|---|---|"]
-    lines += [f"| {stage} | {value / 60:.1f} |" for stage, value in seconds.items()]
-    return "\n".join([*lines, f"| all | {sum(seconds.values()) / 60:.1f} |"])
+    lines += [f"| {name} | {seconds / 60:.1f} |" for _, name, seconds in sorted(stages)]
+    return "\n".join([*lines, f"| all | {sum(seconds for *_, seconds in stages) / 60:.1f} |"])

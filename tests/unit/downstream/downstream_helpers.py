@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 import yaml
 
@@ -95,9 +94,7 @@ def write_set(root, name, count, seed, labels=LABELS, fbank=FBANK):
     return folder
 
 
-@pytest.fixture(scope="session")
-def corpus(tmp_path_factory):
-    root = tmp_path_factory.mktemp("a corpus")
+def build_corpus(root):
     for name, count, seed in (("train", 36, 0), ("valid", 18, 1), ("test", 24, 2)):
         write_set(root, name, count, seed)
     torch.manual_seed(0)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from downstream_helpers import build_corpus
 
 from asit.downstream.baseline import Settings as BaselineSettings
 from asit.downstream.baseline import baseline
@@ -22,8 +23,12 @@ from asit.io import model_file
 from asit.io.ark import read_vector
 from asit.io.table import read_table
 from asit.report import record
+from asit.train.loop import Loop
 
-pytest_plugins = ["downstream_helpers"]  # the corpus
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return build_corpus(tmp_path_factory.mktemp("a corpus"))
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +193,25 @@ def test_class_weights_make_classes_equally_frequent():
     weights = class_weights(targets)
     assert np.allclose([weights[targets == c].sum() for c in range(3)], 1.0)
     assert (class_weights(np.array([[1, 0], [1, 1], [0, 0]], dtype=np.float32)) > 0).all()
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(corpus, trained, tmp_path, monkeypatch):
+    out = tmp_path / "resumed"
+    settings = corpus.finetune_settings(out, tags=("labels=all",))
+    settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, save_every=20))
+    update = Loop._update
+
+    def killed_at_45(loop, *arguments):
+        if loop.step == 45:
+            raise KeyboardInterrupt
+        return update(loop, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_update", killed_at_45)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(settings)
+    assert not (out / "model.safetensors").exists()
+    finetune(settings)
+    (expected, facts), (found, resumed) = (model_file.load(d / "model.safetensors") for d in (trained, out))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert facts["kept_step"] == resumed["kept_step"]

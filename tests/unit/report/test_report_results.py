@@ -71,11 +71,14 @@ def test_one_table_a_task_and_other_tags_beside_the_row(tmp_path):
 
 def test_uncertainty_machine_and_minutes(tmp_path):
     make(tmp_path, 0.9, clips=100, task="t", system="a")
-    (tmp_path / "times").write_text("pretrain 90\nfinetune 30.5\npretrain 30\n")
-    text = lay_out(tmp_path, stage_times=str(tmp_path / "times"), run_command="./run.sh --seeds 3")
+    done = tmp_path / ".done"
+    done.mkdir()
+    (done / "stats").write_text("commands 1 2\nfinished 2026-01-01T00:03:00 after 30 s, run 1.2\n")
+    (done / "features").write_text("commands 1 2\nfinished 2026-01-01T00:02:00 after 120 s, run 1.2\n")
+    text = lay_out(tmp_path, done_dir=str(done), run_command="./run.sh --seeds 3")
     assert f"± {100 * half_width(0.9, 100):.1f}" in text
     assert "on 100 test clips" in text
-    assert "| pretrain | 2.0 |" in text
+    assert "| features | 2.0 |\n| stats | 0.5 |" in text
     assert "| all | 2.5 |" in text
     assert "- command: `./run.sh --seeds 3`" in text
     assert f"- torch: {provenance()['torch']}" in text
