@@ -9,6 +9,7 @@ import soundfile
 import torch
 from downstream_helpers import build_corpus
 
+from asit.config import Chosen
 from asit.downstream.baseline import Settings as BaselineSettings
 from asit.downstream.baseline import baseline
 from asit.downstream.embed import Settings as EmbedSettings
@@ -23,6 +24,7 @@ from asit.io import model_file
 from asit.io.ark import read_vector
 from asit.io.table import read_table
 from asit.report import record
+from asit.tasks import tagging
 from asit.train.loop import Loop
 
 
@@ -215,3 +217,15 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(corpus, trained, tmp_pa
     (expected, facts), (found, resumed) = (model_file.load(d / "model.safetensors") for d in (trained, out))
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert facts["kept_step"] == resumed["kept_step"]
+
+
+def test_tagging_runs_from_training_to_metrics(corpus, tmp_path):
+    task = Chosen("tagging", tagging.Settings())
+    settings = corpus.finetune_settings(tmp_path / "tags", task=task)
+    finetune(dataclasses.replace(settings, train=dataclasses.replace(settings.train, steps=30)))
+    result = evaluate(dataclasses.replace(corpus.evaluate_settings(tmp_path / "tags"), ngpu=0))
+    assert result.metric == "mAP"
+    assert result.value > 0.6  # chance: 1/3
+    paths = {f"{name}_dir": corpus.path(name) for name in ("train", "valid", "test")}
+    assert baseline(BaselineSettings(**paths, out_dir=str(tmp_path / "base"), task=task)).value > 0.6
+    assert not (tmp_path / "base" / "confusion.png").exists()
