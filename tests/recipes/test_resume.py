@@ -18,7 +18,7 @@ from asit.train.logging import read_metrics
 SUPPORT = Path(__file__).parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])])
-import small_run  # noqa: E402 - from the folder named above
+import small_run
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["small_run", "torch._dynamo"])  # which the first optimiser would import
