@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -49,6 +50,7 @@ class Batches:
             num_workers=self.num_workers,
             prefetch_factor=self.prefetch,
             pin_memory=self.pin,
+            worker_init_fn=_ignore_stop_signals,
             generator=torch.Generator(),  # keeps torch's default generator untouched
         )
         for batch in loader:
@@ -93,6 +95,13 @@ class _Keys(Sampler):
 
     def __len__(self) -> int:
         return (self.last_step - self.first_step) * self.plan.accum
+
+
+def _ignore_stop_signals(_: int) -> None:
+    """In a worker: a scheduler signals all processes of a job, and the training process still needs its batches to
+    finish its step. Workers end when it tells them to, or when it is gone."""
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _pinned(batch: dict[str, Any]) -> dict[str, Any]:

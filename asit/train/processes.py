@@ -23,7 +23,7 @@ import torch
 from asit.train.signals import PREEMPTED, STOP_SIGNALS
 
 LIFELINE = "ASIT_LIFELINE"  # a pipe whose other end only the launcher holds
-GRACE = 10.0  # seconds between asking and killing
+GRACE = 5.0  # seconds between asking and killing
 
 
 def wanted(ngpu: int | None, num_procs: int) -> int:

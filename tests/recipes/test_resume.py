@@ -18,7 +18,7 @@ from asit.train.logging import read_metrics
 SUPPORT = Path(__file__).parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])])
-import small_run
+import small_run  # noqa: E402 - from the folder named above
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["small_run", "torch._dynamo"])  # which the first optimiser would import
@@ -35,6 +35,7 @@ class Process(CONTEXT.Process):
 
     def run(self):
         multiprocessing.set_start_method("fork", force=True)  # of loader workers: a fork server would load torch anew
+        os.setpgid(0, 0)
         stream = os.open(self.errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(stream, 2)
         sys.argv = ["small_run", *self.arguments]
@@ -134,6 +135,13 @@ def test_a_stop_signal_saves_and_exits_with_85(tmp_path, uninterrupted, number):
     assert saved[0] == losses(tmp_path)[-1]["step"]
     run(tmp_path, "--num-workers", 1)
     assert losses(tmp_path) == losses(uninterrupted)
+
+
+def test_a_signal_to_all_processes_of_a_job_stops_it_as_well(tmp_path):
+    process = start(tmp_path, "--num-workers", 2, "--prefetch", 2, "--sleep", 0.02)
+    wait_for_step(tmp_path, 5, process)
+    os.killpg(process.pid, signal.SIGTERM)  # the workers get it too
+    assert "stopped by SIGTERM" in process.finish(85)
 
 
 def test_two_processes_stop_together_and_go_on_as_one(tmp_path, uninterrupted):
