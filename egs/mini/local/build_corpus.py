@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Build corpus/ from Debian packages: the spelling alphabet, the digits and further telephone prompts, as FLAC.
 
-    local/build_corpus.py --packages downloads/debs            # writes corpus/ and its manifest, then make_splits.py
-    local/build_corpus.py --packages downloads/debs --check    # rebuild in memory, compare with what is committed
+    local/build_corpus.py --packages downloads/debs                 # writes corpus/ and its manifest
+    local/build_corpus.py --packages downloads/debs --check true    # compare the packages with corpus/
 
 Run from the recipe directory. A package that the folder lacks is fetched with `apt-get download`. Only FLAC encoding
 needs a tool that the recipe itself does not: `flac` (apt-get install flac), which stores 8 kHz speech 4 % smaller than
@@ -37,6 +37,8 @@ FLAC_OPTIONS = (
 
 @dataclass(frozen=True)
 class BuildSettings:
+    """Where the packages are and where the corpus goes."""
+
     packages: str = option("downloads/debs", "folder with the .deb files; absent ones are fetched there with apt-get")
     out: str = option("corpus", "folder to write")
     flac: str = option("flac", "the flac command")
@@ -93,13 +95,16 @@ def compare(out: Path, entries: list[Entry]) -> None:
 
 @command
 def main() -> None:
+    """Choose, check, encode, write the manifest."""
     settings = parse(BuildSettings)
     packages = {p.voice: p for p in read_packages(HERE / "packages.tsv")}
     clips: list[Clip] = []
     for package in packages.values():
         clips += clips_of(package, read_deb(find_deb(Path(settings.packages), package), package))
     good, bad = usable(clips)
-    print(f"{len(clips)} prompts in {len(packages)} packages; left out: " + (", ".join(sorted({w for _, w in bad}))))
+    print(f"{len(clips)} prompts in {len(packages)} packages, {len(bad)} left out before choosing:")
+    for clip, why in bad:
+        print(f"  {clip.voice} {clip.name}: {why}")
     chosen = choose(good)
     entries = [
         Entry.of(clip, role, packages[clip.voice].speaker, packages[clip.voice].lang, packages[clip.voice].package)
@@ -113,14 +118,12 @@ def main() -> None:
     if pairs:
         raise AsitError(f"the same recording twice: {[(a.voice, a.name, b.name) for a, b in pairs]}; see CONTAINED")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(
-            pool.map(lambda pair: encode(pair[1], out / f"{pair[1].voice}/{pair[1].name}.flac", settings.flac), chosen)
-        )
+        jobs = [(clip, out / entry.path, settings.flac) for (_, clip), entry in zip(chosen, entries, strict=True)]
+        list(pool.map(lambda job: encode(*job), jobs))
     write_manifest(out, entries)
-    size = sum((out / e.path).stat().st_size for e in entries)
-    print(
-        f"{out}: {len(entries)} clips, {sum(e.seconds for e in entries) / 60:.2f} minutes, {size / 1e6:.3f} MB of FLAC"
-    )
+    megabytes = sum((out / e.path).stat().st_size for e in entries) / 1e6
+    minutes = sum(e.seconds for e in entries) / 60
+    print(f"{out}: {len(entries)} clips, {minutes:.2f} minutes, {megabytes:.3f} MB of FLAC")
 
 
 if __name__ == "__main__":

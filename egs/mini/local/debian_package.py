@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import re
 import subprocess
 import tarfile
@@ -62,15 +63,22 @@ def read_deb(path: Path, package: Package) -> dict[str, bytes]:
         AsitError: another version or other bytes than packages.tsv names, or not a Debian package.
     """
     data = path.read_bytes()
-    control = _members(data, "control.tar", path)["control"].decode("utf-8")
-    match = re.search(r"^Version: (.*)$", control, re.MULTILINE)
-    version = match.group(1) if match else "none"
-    if version != package.version:
-        raise AsitError(f"{path}: expected version {package.version}, found {version}; {REMEDY}")
     digest = hashlib.sha256(data).hexdigest()
     if digest != package.sha256:
+        version = _version(data, path)
+        if version != package.version:
+            raise AsitError(f"{path}: expected version {package.version}, found {version}; {REMEDY}")
         raise AsitError(f"{path}: expected sha256 {package.sha256}, found {digest}; {REMEDY}")
     return _members(data, "data.tar", path)
+
+
+def _version(data: bytes, path: Path) -> str:
+    try:
+        control = _members(data, "control.tar", path)["control"].decode("utf-8")
+    except (ValueError, KeyError, EOFError, tarfile.TarError, lzma.LZMAError) as error:
+        raise AsitError(f"{path}: damaged package ({error}); fetch it again") from error
+    match = re.search(r"^Version: (.*)$", control, re.MULTILINE)
+    return match.group(1) if match else "none"
 
 
 def _members(data: bytes, start: str, path: Path) -> dict[str, bytes]:

@@ -31,6 +31,8 @@ FEW = 3  # clips a speaker
 
 @dataclass(frozen=True)
 class SplitSettings:
+    """Where the corpus is."""
+
     corpus: str = option("corpus", "folder with manifest.tsv")
 
 
@@ -60,6 +62,7 @@ def splits(entries: list[Entry]) -> dict[str, list[tuple[Entry, str]]]:
 
 @command
 def main() -> None:
+    """Write one file a set."""
     corpus = Path(parse(SplitSettings).corpus)
     for name, rows in splits(read_manifest(corpus)).items():
         lines = ["path\tlabel\tseconds", *(f"{e.path}\t{label}\t{e.seconds}" for e, label in rows)]

@@ -37,6 +37,7 @@ class Entry:
 
     @classmethod
     def of(cls, clip: Clip, role: str, speaker: str, lang: str, package: str) -> Entry:
+        """The line that describes a clip."""
         path = f"{clip.voice}/{clip.name}.flac"
         words = (clip.word, clip.digit, clip.seconds, package, clip.source, digest(clip.samples))
         return cls(path, clip.voice, speaker, lang, clip.prompt, role, *words)
@@ -68,6 +69,7 @@ def read_flac(path: Path) -> np.ndarray:
 
 
 def write_manifest(corpus: Path, entries: list[Entry]) -> None:
+    """Write corpus/manifest.tsv."""
     rows = [[str(getattr(e, name)) for name in FIELDS] for e in entries]
     write_text(corpus / "manifest.tsv", "".join("\t".join(row) + "\n" for row in [FIELDS, *rows]))
 

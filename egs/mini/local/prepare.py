@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""corpus/ -> data/<set>/{wav.scp,utt2spk,spk2utt,utt2dur,utt2label,labels.txt,text}, one directory a file of corpus/splits/.
+"""corpus/ -> data/<set>/{wav.scp,utt2spk,spk2utt,utt2dur,utt2label,labels.txt,text}; one set a file of corpus/splits/.
 
 Run from the recipe directory: wav.scp holds paths relative to it. Every clip is first compared with the manifest.
 """
@@ -19,6 +19,8 @@ from asit.io.data_dir import write_data_dir
 
 @dataclass(frozen=True)
 class PrepareSettings:
+    """Where the corpus is and where the data directories go."""
+
     corpus: str = option("corpus", "folder with manifest.tsv, splits/ and the FLAC files")
     data: str = option("data", "folder to write the data directories into")
 
@@ -46,6 +48,7 @@ def read_split(path: Path) -> list[tuple[str, str]]:
 
 @command
 def main() -> None:
+    """Check the corpus, then write one data directory for each split."""
     settings = parse(PrepareSettings)
     corpus, data = Path(settings.corpus), Path(settings.data)
     entries = read_manifest(corpus)

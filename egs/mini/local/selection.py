@@ -14,14 +14,11 @@ import numpy as np
 from asit.errors import AsitError
 
 RATE = 8000
-WORDS = dict(
-    zip(
-        "abcdefghijklmnopqrstuvwxyz",
-        "alfa bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike november oscar papa quebec romeo "
-        "sierra tango uniform victor whiskey xray yankee zulu".split(),
-        strict=True,
-    )
+SPELLING = (
+    "alfa bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike november oscar papa quebec romeo "
+    "sierra tango uniform victor whiskey xray yankee zulu"
 )
+WORDS = {word[0]: word for word in SPELLING.split()}
 # The folder of the spelling alphabet by voice. Carlo's phonetic/ holds Italian towns (Ancona, Bologna, ...).
 ALPHABET = {
     "allison_en": "phonetic/",
@@ -44,7 +41,9 @@ UNHEARD_DURATION = (1.6, 2.6)
 MORE_HELD_OUT = {"allison_en": 4, "allison_es": 4, "carlo_it": 32, "ivrvoice_ru": 35, "june_fr": 34, "menardi_it": 31}
 HELD_OUT_DURATION = (0.9, 1.7)
 SHARES = {"test": 0.30, "valid": 0.045}  # of the prompts; spelling alphabet and digits are never in train
-CHEAP_SHARE = 0.64  # of a voice's clips, those that FLAC stores in the fewest bits a second: more minutes in 12 MB
+CHEAP_SHARE = (
+    0.64  # pool and train: those of a voice's clips that need the fewest bits a sample, to fit 20 min in 12 MB
+)
 
 
 @dataclass(frozen=True)
@@ -58,20 +57,24 @@ class Clip:
 
     @property
     def prompt(self) -> str:
+        """The name under which all voices share it: the spelling alphabet lies in another folder for one of them."""
         return self.name.replace("phonetic/ICAO/", "phonetic/")
 
     @property
     def seconds(self) -> float:
+        """Duration."""
         return len(self.samples) / RATE
 
     @property
     def word(self) -> str:
+        """The word of the spelling alphabet that is said, or -."""
         folder = ALPHABET.get(self.voice)
         letter = self.name.removeprefix(folder or "?").removesuffix("_p")
         return WORDS.get(letter, "-") if folder and self.name == f"{folder}{letter}_p" else "-"
 
     @property
     def digit(self) -> str:
+        """The digit that is said (in the voice's language), or -."""
         stem = self.name.removeprefix("digits/")
         return stem if self.name.startswith("digits/") and len(stem) == 1 and stem.isdigit() else "-"
 
@@ -131,7 +134,7 @@ def similarity(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def same_recordings(clips: list[Clip], threshold: float = 0.9) -> list[tuple[Clip, Clip]]:
-    """Pairs of one voice where a clip is a copy, or a stretch, of the other, and pairs of any voices with equal samples."""
+    """Pairs of one voice where a clip is a stretch of the other, and pairs of any voices with equal samples."""
     pairs, seen = [], {}
     for clip in clips:
         key = clip.samples.tobytes()
@@ -153,9 +156,9 @@ def choose(clips: list[Clip]) -> list[tuple[str, Clip]]:
         own = sorted((c for c in clips if c.voice == voice), key=lambda c: rank("clip", c.prompt))
         limit = np.quantile([bits_per_sample(c.samples) for c in own], CHEAP_SHARE)
         cheap = [c for c in own if bits_per_sample(c.samples) <= limit]
-        carlo_towns = voice == "carlo_it"
         for clip in own:
-            if clip.word != "-" or clip.digit != "-" or (carlo_towns and clip.name.startswith("phonetic/")):
+            town = voice == "carlo_it" and clip.name.startswith("phonetic/")  # instead of a spelling alphabet
+            if clip.word != "-" or clip.digit != "-" or town:
                 chosen.append((part_of(clip.prompt), clip))
         taken = {clip.name for _, clip in chosen if clip.voice == voice}
         held_out = [

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""One YAML file of options for every run of the table: <out>/{finetune,score,baseline}.<N>.yaml, N from 1.
+
+Each seed has its own pretraining, its own draw of the small label sets and its own order of the training clips; the
+pretrained and the from-scratch run of a pair differ in --from-scratch alone. Prints how many files of each kind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from asit.config import option, parse
+from asit.errors import command
+from asit.io.atomic import write_text
+
+DRAWS = 3  # of the small label sets, in corpus/splits
+# task, labels, training set, set that selects the weights, set that is scored once, configuration
+RUNS = [
+    ("speakers", "few", "spk_train_few_{draw}", "spk_valid", "spk_test", "speaker"),
+    ("speakers", "10%", "spk_train_10pct_{draw}", "spk_valid", "spk_test", "speaker"),
+    ("speakers", "all", "spk_train", "spk_valid", "spk_test", "speaker"),
+    ("keywords", "all", "kws_train", "kws_valid", "kws_test", "keyword"),
+]
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """Write the options of all fine-tuning, scoring and baseline runs."""
+
+    seeds: int = option(1, "number of seeds, 0 to seeds - 1")
+    data: str = option("data", "folder of the data directories")
+    exp: str = option("exp", "folder of the experiments")
+    conf: str = option("conf", "folder of finetune_speaker.yaml and finetune_keyword.yaml")
+    out: str = option("exp/runs", "folder of the files written")
+
+
+def plan(settings: PlanSettings) -> dict[str, list[dict[str, Any]]]:
+    """Options of every run by kind."""
+    runs: dict[str, list[dict[str, Any]]] = {"finetune": [], "score": [], "baseline": []}
+    for seed in range(settings.seeds):
+        for task, labels, train, valid, test, conf in RUNS:
+            name = f"{task}_{labels.replace('%', 'pct')}"
+            train, valid, test = (f"{settings.data}/{d.format(draw=seed % DRAWS)}" for d in (train, valid, test))
+            tags = [f"task={task}", f"labels={labels}", f"seed={seed}"]
+            for scratch in (False, True):
+                out = f"{settings.exp}/{name}_{'scratch' if scratch else 'pretrained'}_{seed}"
+                base = yaml.safe_load(Path(settings.conf, f"finetune_{conf}.yaml").read_text(encoding="utf-8"))
+                own = {"train_dir": train, "valid_dir": valid, "out_dir": out, "seed": seed, "tags": tags}
+                init = f"{settings.exp}/pretrain_{seed}/backbone.safetensors"
+                runs["finetune"].append({**base, **own, "init": init, "from_scratch": scratch})
+                runs["score"].append({"model": f"{out}/model.safetensors", "data_dir": test, "out_dir": f"{out}/test"})
+            own = {"train_dir": train, "valid_dir": valid, "test_dir": test, "tags": tags}
+            runs["baseline"].append({**own, "out_dir": f"{settings.exp}/{name}_baseline_{seed}"})
+    return runs
+
+
+@command
+def main() -> None:
+    """Entry point."""
+    settings = parse(PlanSettings)
+    runs = plan(settings)
+    for kind, options in runs.items():
+        for number, values in enumerate(options, 1):
+            write_text(f"{settings.out}/{kind}.{number}.yaml", yaml.safe_dump(values, sort_keys=False))
+    print(*(len(options) for options in runs.values()))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
