@@ -50,6 +50,8 @@ class Batches:
             num_workers=self.num_workers,
             prefetch_factor=self.prefetch,
             pin_memory=self.pin,
+            # Forked workers are children of this process and notice its death; a fork server's would live on.
+            multiprocessing_context="fork",
             worker_init_fn=_ignore_stop_signals,
             generator=torch.Generator(),  # keeps torch's default generator untouched
         )

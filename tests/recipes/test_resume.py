@@ -34,7 +34,6 @@ class Process(CONTEXT.Process):
         self.arguments, self.errors = arguments, Path(f"{out_dir}.stderr")
 
     def run(self):
-        multiprocessing.set_start_method("fork", force=True)  # of loader workers: a fork server would load torch anew
         os.setpgid(0, 0)
         stream = os.open(self.errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(stream, 2)
@@ -93,6 +92,17 @@ def wait_for_step(out_dir, step, process):
     pytest.fail(f"step {step} not reached")
 
 
+def children(pid):
+    return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_until_gone(pids):
+    limit = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < limit, f"processes {pids} live on"
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     out_dir = tmp_path_factory.mktemp("whole run")
@@ -105,8 +115,10 @@ def test_a_run_killed_twice_ends_bit_equal(tmp_path, uninterrupted, workers):
     for step in (17, 38):  # in mid-epoch: an epoch has 6 steps, a checkpoint comes every 7
         process = start(tmp_path, "--num-workers", workers, "--sleep", 0.02)
         wait_for_step(tmp_path, step, process)
+        loaders = children(process.pid)
         process.kill()
         process.join()
+        wait_until_gone(loaders)
     assert "resuming after step 3" in run(tmp_path, "--num-workers", workers)
     assert losses(tmp_path) == losses(uninterrupted)
     assert [row["step"] for row in losses(tmp_path)] == list(range(1, STEPS + 1))
