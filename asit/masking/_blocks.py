@@ -32,8 +32,9 @@ class Blocks(NamedTuple):
         used = torch.arange(self.rows.shape[-1], device=self.count.device) < self.count[:, None]
         if chosen is not None:
             used &= chosen
-        device = self.count.device
-        return _union(self.rows, self.columns, *(torch.arange(side, device=device) for side in size), used)
+        positions = (torch.arange(side, device=self.count.device) for side in size)
+        rows, columns = (_inside(x, at) for x, at in zip((self.rows, self.columns), positions, strict=True))
+        return _union(rows * used[..., None], columns)
 
 
 def sample_blocks(
@@ -89,37 +90,35 @@ def _intervals(b: int, side: int, align: int, unbiased: bool, generator: torch.G
 
 def _fewest(rows: Tensor, columns: Tensor, size: tuple[int, int], wanted: Tensor) -> Tensor:
     """(B,): how many of the M rectangles, in order, cover ``wanted`` bins; M + 1 where all do not."""
-    places, lengths = zip(*(_segments(x, side) for x, side in zip((rows, columns), size, strict=True)), strict=True)
-    m = rows.shape[2]
+    (rows, row_lengths), (columns, column_lengths) = (
+        _on_segments(x, side) for x, side in zip((rows, columns), size, strict=True)
+    )
+    m = rows.shape[1]
     order = torch.arange(m, device=wanted.device)
     low, high = torch.ones_like(wanted, dtype=torch.int64), torch.full_like(wanted, m + 1, dtype=torch.int64)
     for _ in range((m + 1).bit_length()):
         middle = (low + high) // 2
-        union = _union(rows, columns, *places, order < middle[:, None]).float()
-        area = (lengths[0][:, None] @ union @ lengths[1][:, :, None]).flatten()
+        union = _union(rows * (order < middle[:, None])[..., None], columns).float()
+        area = (row_lengths[:, None] @ union @ column_lengths[:, :, None]).flatten()
         enough = (area >= wanted) | (middle > m)
         high = torch.where(enough, middle, high)
         low = torch.where(enough, low, middle + 1).minimum(high)
     return high
 
 
-def _segments(edges: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """First positions (B, S) and lengths, float (B, S), of the segments between the edges (2, B, M)."""
+def _on_segments(edges: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Memberships (B, M, S) in the segments between the edges (2, B, M), and the segments' lengths (B, S); floats."""
     first = torch.cat([torch.zeros_like(edges[0][:, :1]), edges[0], edges[1]], dim=1).sort(dim=1).values
     ends = torch.cat([first[:, 1:], torch.full_like(first[:, :1], side)], dim=1)
-    return first, (ends - first).float()
-
-
-def _union(rows: Tensor, columns: Tensor, at_rows: Tensor, at_columns: Tensor, used: Tensor) -> Tensor:
-    """bool (B, len(at_rows), len(at_columns)): whether a used rectangle holds the position.
-
-    A matrix product of the row and column memberships counts the rectangles at every position.
-    """
-    inside_rows = _inside(rows, at_rows) & used[..., None]
-    return torch.bmm(inside_rows.float().transpose(1, 2), _inside(columns, at_columns).float()) > 0.5
+    return _inside(edges, first), (ends - first).float()
 
 
 def _inside(edges: Tensor, positions: Tensor) -> Tensor:
-    """bool (B, M, P) for positions (P,) or (B, P)."""
+    """float (B, M, P): 1 where a position, (P,) or (B, P), lies between the edges (2, B, M)."""
     positions = positions.expand(edges.shape[1], -1)[:, None]
-    return (positions >= edges[0][..., None]) & (positions < edges[1][..., None])
+    return ((positions >= edges[0][..., None]) & (positions < edges[1][..., None])).float()
+
+
+def _union(rows: Tensor, columns: Tensor) -> Tensor:
+    """bool (B, P, Q) from memberships (B, M, P) and (B, M, Q): the product counts the rectangles at a position."""
+    return torch.bmm(rows.transpose(1, 2), columns) > 0.5
