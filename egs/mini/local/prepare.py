@@ -16,6 +16,8 @@ from asit.errors import AsitError, command
 from asit.io.atomic import write_text
 from asit.io.data_dir import write_data_dir
 
+UNLABELLED = ("all", "pool")
+
 
 @dataclass(frozen=True)
 class PrepareSettings:
@@ -57,7 +59,8 @@ def main() -> None:
     split_files = sorted((corpus / "splits").glob("*.tsv"))
     if not split_files:
         raise AsitError(f"{corpus / 'splits'}: no *.tsv; restore them from git or run local/make_splits.py")
-    rows_of = {path.stem: read_split(path) for path in split_files}
+    rows_of = {"all": [(entry.path, "-") for entry in entries]}  # for the features, extracted once
+    rows_of |= {path.stem: read_split(path) for path in split_files}
     for name, rows in rows_of.items():
         unknown = [path for path, _ in rows if path not in by_path]
         if unknown:
@@ -70,12 +73,12 @@ def main() -> None:
             "utt2spk": {utt: e.speaker for utt, (e, _) in clips.items()},
             "utt2dur": {utt: str(e.seconds) for utt, (e, _) in clips.items()},
         }
-        if name != "pool":
+        if name not in UNLABELLED:
             tables["utt2label"] = {utt: label for utt, (_, label) in clips.items()}
         if name.startswith("kws_"):
             tables["text"] = tables["utt2label"]
         write_data_dir(data / name, tables)
-        if name != "pool":  # one label map for all sets of a task, whichever labels a small subset has
+        if name not in UNLABELLED:  # one label map for all sets of a task, whichever labels a small subset has
             labels = sorted({label for path, label in rows_of[name.split("_")[0] + "_train"]})
             write_text(data / name / "labels.txt", "".join(f"{label} {i}\n" for i, label in enumerate(labels)))
         print(f"{data / name}: {len(clips)} utterances, {sum(e.seconds for e, _ in clips.values()) / 60:.2f} minutes")
