@@ -31,7 +31,7 @@ OPERATORS = frozenset(
 """Words that are shell syntax when they stand alone."""
 
 _RANGE = re.compile(r"([A-Za-z_]\w*)=(\d+)(?::(\d+))?")
-_ALIASES = {"-tc": "--max-jobs-run", "--num_threads": "--num-threads", "--max_jobs_run": "--max-jobs-run"}
+_ALIASES = {"-tc": "--max-jobs-run", "--ngpu": "--gpu"}
 _PICKS = ("all", "failed", "incomplete", "none")
 _ENDED = re.compile(r"^# (?:Ended \(code (\d+)(?:; signal \d+)?\)|Finished at .* with status (\d+))", re.MULTILINE)
 
@@ -60,7 +60,8 @@ class Request:
     """A parsed command line.
 
     ``options`` holds every option that has a value by its long name without dashes (``mem``, ``num-threads``, ``gpu``,
-    ``time``, ``config``, a site's own), last one wins; ``given`` all option words as they came, for the rerun line.
+    ``time``, ``config``, a site's own), last one wins; ``given`` all option words as they came, for the rerun line;
+    ``native`` the words with one dash, which are the scheduler's own.
     """
 
     log: str
@@ -70,6 +71,7 @@ class Request:
     last: int = 1
     options: dict[str, str] = field(default_factory=dict)
     given: tuple[str, ...] = ()
+    native: tuple[str, ...] = ()
 
     @property
     def indices(self) -> range:
@@ -95,6 +97,21 @@ class Request:
     def retries(self) -> int:
         """``--retries``: how often a failed index is started again."""
         return self._number("retries", 0, least=0)
+
+    @property
+    def num_nodes(self) -> int | None:
+        """``--num-nodes``: machines that one training runs on; None when not given."""
+        return self._number("num-nodes", 1, least=1) if "num-nodes" in self.options else None
+
+    @property
+    def signal_before(self) -> int | None:
+        """``--signal-before``: seconds before the time limit at which a job is told to save; None when not given."""
+        return self._number("signal-before", 1, least=1) if "signal-before" in self.options else None
+
+    @property
+    def dry_run(self) -> bool:
+        """``--dry-run``: only show what would be done."""
+        return self.options.get("dry-run") == "true"
 
     def job(self, index: int) -> Job:
         """The job of one index: the identifier is replaced in the log's name and in every word of the command."""
@@ -143,6 +160,7 @@ def parse(argv: Sequence[str]) -> Request:
     words = list(argv)
     options: dict[str, str] = {}
     given: list[str] = []
+    native: list[str] = []
     name, first, last = None, 1, 1
     while words:
         match = _RANGE.fullmatch(words[0])
@@ -155,6 +173,8 @@ def parse(argv: Sequence[str]) -> Request:
         elif words[0].startswith("-"):
             count = _take_option(words, options)
             given += words[:count]
+            if not words[0].startswith("--") and words[0] not in ("-tc", "-sync"):  # all back ends wait, as -sync y
+                native += words[:count]
             words = words[count:]
         else:
             break
@@ -164,7 +184,7 @@ def parse(argv: Sequence[str]) -> Request:
         raise AsitError(f"{words[0]}: expected a log file or a range such as JOB=1:4")
     if last > first and name is not None and name not in words[0]:
         raise AsitError(f"{name}={first}:{last}: all jobs would write to one log, {words[0]}; put {name} in its name")
-    request = Request(words[0], tuple(words[1:]), name, first, last, options, tuple(given))
+    request = Request(words[0], tuple(words[1:]), name, first, last, options, tuple(given), tuple(native))
     _check(request)
     return request
 
@@ -206,6 +226,8 @@ def make_log_folder(log: str) -> None:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise AsitError(f"{log}: cannot make the folder of the log: {error.strerror}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise AsitError(f"{log}: cannot write to the folder of the log; change its owner or name another log")
 
 
 # --- internals -------------------------------------------------------------------------------------
@@ -216,9 +238,19 @@ def _take_option(words: list[str], options: dict[str, str]) -> int:
     switch, equals, value = words[0].partition("=")
     if switch == "-V":
         return 1
+    if switch == "--":
+        raise AsitError("--: expected an option's name, such as --mem")
+    if switch in ("--dry-run", "--dry_run"):  # the one flag
+        options["dry-run"] = value if equals else "true"
+        if not equals and words[1:2] in (["true"], ["false"]):
+            options["dry-run"] = words[1]
+            return 2
+        return 1
     count = 1 if equals else 3 if switch == "-pe" else 2
     if len(words) < count:
         raise AsitError(f"{words[0]}: a value is missing")
+    if switch.startswith("--"):
+        switch = switch.replace("_", "-")  # Kaldi takes both
     key = _ALIASES.get(switch, switch).lstrip("-")
     value = value if equals else " ".join(words[1:count])
     if key == "max-jobs-run" and key in options and options[key].isdigit() and value.isdigit():
@@ -234,6 +266,9 @@ def _absent(words: list[str]) -> str:
 def _check(request: Request) -> None:
     """Read every number once, so that a bad one is told before anything runs."""
     _ = request.num_threads, request.gpus, request.max_jobs_run, request.retries
+    _ = request.num_nodes, request.signal_before
+    if request.options.get("dry-run", "true") not in ("true", "false"):
+        raise AsitError(f"--dry-run: expected true or false, found '{request.options['dry-run']}'")
     pick = request.options.get("pick", "all")
     if pick not in _PICKS:
         raise AsitError(f"--pick: expected one of {', '.join(_PICKS)}, found '{pick}'")

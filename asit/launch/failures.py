@@ -48,7 +48,7 @@ def report(program: str, request: Request, failed: Sequence[int]) -> str:
     else:
         pattern = request.log.replace(request.name or "", "*")
         lines = [f"{program}: {len(failed)} / {total} failed, log is in {pattern}"]
-        lines.append(f"  failed: {request.name}={_compact(failed)}")
+        lines.append(f"  failed: {request.name}={compact(failed)}")
     for index in failed[:_SHOWN]:
         log = request.job(index).log
         error, cause = _digest(log)
@@ -72,6 +72,21 @@ def rerun_line(program: str, request: Request, failed: Sequence[int]) -> str:
         if len(failed) < len(request.indices):
             options += ["--pick", "failed"]
     return shlex.join([program, *options, *ranged, request.log, *request.argv])
+
+
+def compact(indices: Sequence[int], dash: str = ":") -> str:
+    """Runs of indices in short.
+
+    >>> compact([1, 2, 3, 7])
+    '1:3,7'
+    """
+    runs: list[list[int]] = []
+    for index in sorted(indices):
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return ",".join(str(a) if a == b else f"{a}{dash}{b}" for a, b in runs)
 
 
 def _digest(log: str) -> tuple[str, str | None]:
@@ -103,18 +118,3 @@ def _cause(text: str, code: int | None) -> str | None:
         139: "it crashed (segfault)",
     }
     return signals.get(code) or (f"it was ended by signal {code - 128}" if 128 < code < 160 else None)
-
-
-def _compact(indices: Sequence[int]) -> str:
-    """Runs of indices in short.
-
-    >>> _compact([1, 2, 3, 7])
-    '1:3,7'
-    """
-    runs: list[list[int]] = []
-    for index in sorted(indices):
-        if runs and index == runs[-1][1] + 1:
-            runs[-1][1] = index
-        else:
-            runs.append([index, index])
-    return ",".join(str(a) if a == b else f"{a}:{b}" for a, b in runs)

@@ -1,0 +1,91 @@
+"""Real schedulers on this machine, one for all tests of a run; they need packages (tools/install_cluster_packages.sh)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import grid_engine_cluster
+import slurm_cluster
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="session")
+def scratch():
+    """A folder with a short path: sockets have names of at most 108 characters."""
+    folder = Path(tempfile.mkdtemp(prefix="asit."))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def slurm(scratch):
+    """A running Slurm of two nodes."""
+    if reason := slurm_cluster.reason_to_skip():
+        pytest.skip(reason)
+    home = scratch / "slurm"
+    home.mkdir()
+    cluster = slurm_cluster.SlurmCluster(home)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def grid_engine(scratch):
+    """A running Grid Engine of one host."""
+    if reason := grid_engine_cluster.reason_to_skip():
+        pytest.skip(reason)
+    cluster = grid_engine_cluster.GridEngineCluster(scratch / "sge")
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def start(cluster, folder, *words, **environment):
+    """Start one of our commands, as a recipe would."""
+    mine = {"PATH": f"{BIN}:{cluster.environment['PATH']}", "ASIT_POLL_SECONDS": "0.5", "OMP_NUM_THREADS": "1"}
+    mine |= {"XDG_CONFIG_HOME": str(folder / "no-config")}
+    return subprocess.Popen(
+        [str(w) for w in words],
+        cwd=folder,
+        env={**cluster.environment, **mine, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process, code=0, timeout=150):
+    """What a command printed, once it has ended with the expected code."""
+    try:
+        printed = process.communicate(timeout=timeout)[0]
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        pytest.fail(f"not finished after {timeout} s: {process.communicate(timeout=30)[0]}")
+    assert process.returncode == code, printed
+    return printed
+
+
+@pytest.fixture
+def run():
+    """Run one of our commands: run(cluster, folder, *words, code=0) -> what it printed."""
+
+    def run(cluster, folder, *words, code=0, **environment):
+        return finish(start(cluster, folder, *words, **environment), code)
+
+    return run

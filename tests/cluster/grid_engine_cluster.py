@@ -1,0 +1,2 @@
+def reason_to_skip():
+    return "x"
