@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from asit.config import from_dict, read_yaml, to_dict
+from asit.config import load, to_dict
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
@@ -66,7 +66,7 @@ class FeatureDataset:
         self.utts, self._specs = Strings(list(feats)), Strings(list(feats.values()))
         self.num_frames = np.array([_count(self.path, u, frames[u]) for u in feats], dtype=np.int64)
         front_end = self._file("conf/fbank.yaml", "asit-make-fbank (stage features)")
-        self.front_end = from_dict(FbankSettings, {k: v for k, (v, _) in read_yaml(str(front_end)).items()})
+        self.front_end = load(FbankSettings, front_end)
         self.stats = stats or Stats.load(self._file("stats.yaml", "asit-compute-stats (stage stats)"))
         self.num_mels = self.front_end.num_mel_bins + int(self.front_end.use_energy)
 

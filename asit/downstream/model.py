@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from asit import registry
-from asit.config import from_dict, read_yaml, to_dict
+from asit.config import from_dict, load, to_dict
 from asit.data.dataset import SILENCE
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
@@ -162,7 +162,7 @@ def check_front_end(front_end: FrontEnd, data_dir: str, owner: str) -> None:
         AsitError: ``conf/fbank.yaml`` is missing or differs; names the option, the expected and the found value.
     """
     path = os.path.join(data_dir, "conf", "fbank.yaml")
-    found = to_dict(from_dict(FbankSettings, {name: value for name, (value, _) in read_yaml(path).items()}))
+    found = to_dict(load(FbankSettings, path))
     for name, expected in to_dict(front_end.fbank).items():
         if found[name] != expected:
             raise AsitError(

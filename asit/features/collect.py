@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, from_dict, option, read_yaml, to_dict
+from asit.config import REQUIRED, load, option, to_dict
 from asit.errors import AsitError
 from asit.features.extract import judge, settings_text, utterances, write_lines
 from asit.features.fbank import FbankSettings
@@ -63,19 +63,6 @@ def collect(settings: CollectSettings) -> tuple[int, int]:
     return len(feats), len(names)
 
 
-def load_front_end(path: str) -> FbankSettings:
-    """The settings in a ``fbank.yaml``.
-
-    Raises:
-        AsitError: unreadable, an unknown name, a value that cannot work; the file is named.
-    """
-    values = {key: value for key, (value, _) in read_yaml(path).items()}
-    try:
-        return from_dict(FbankSettings, values)
-    except AsitError as error:
-        raise AsitError(f"{path}: {error}") from None
-
-
 def _same_settings(stems: list[str]) -> FbankSettings:
     """The settings that all parts were made with."""
     files = [f"{stem}.fbank.yaml" for stem in stems]
@@ -85,7 +72,7 @@ def _same_settings(stems: list[str]) -> FbankSettings:
             f"{missing[0]}: no such file: {len(missing)} of {len(files)} parts are not finished; run asit-make-fbank "
             "for them"
         )
-    first, *others = (load_front_end(file) for file in files)
+    first, *others = (load(FbankSettings, file) for file in files)
     for file, other in zip(files[1:], others, strict=True):
         ours, theirs = to_dict(first), to_dict(other)
         for key, value in ours.items():

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from asit.config import load
 from asit.errors import AsitError
-from asit.features.collect import CollectSettings, collect, load_front_end
+from asit.features.collect import CollectSettings, collect
 from asit.features.extract import ExtractSettings, extract
 from asit.features.fbank import Fbank, FbankSettings
 from asit.io.ark import read_matrix
@@ -72,7 +73,7 @@ def test_tables_and_values(tmp_path):
         assert done.utt2num_frames[utt] == len(expected)
         assert done.utt2dur[utt] == pytest.approx(len(wave) / 16000, abs=1e-6)
     assert done.frame_shift == 0.01
-    assert load_front_end(done.file("conf/fbank.yaml")) == FRONT_END
+    assert load(FbankSettings, done.file("conf/fbank.yaml")) == FRONT_END
     assert not done.has("failed_utts")
 
 
@@ -214,5 +215,5 @@ def test_collection_refuses_parts_that_do_not_fit(tmp_path):
     with pytest.raises(AsitError, match="is in another part too"):
         gather(data, out, 2)
     (out / "raw.2.fbank.yaml").write_text("num_mel_bin: 40\n")
-    with pytest.raises(AsitError, match=r"raw\.2\.fbank\.yaml: unknown option 'num_mel_bin'"):
+    with pytest.raises(AsitError, match=r"raw\.2\.fbank\.yaml:1: unknown option 'num_mel_bin'"):
         gather(data, out, 2)

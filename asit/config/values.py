@@ -1,0 +1,123 @@
+"""Option values: what an annotation accepts from a word, from YAML and from Python."""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from asit.errors import nearest
+
+NOTHING = ("none", "null", "")  # words for None
+EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+class Kind(NamedTuple):
+    """What an annotation says: the type of one element, whether it is a tuple of them, whether None is a value."""
+
+    element: type
+    many: bool
+    optional: bool
+
+    @property
+    def expected(self) -> str:
+        """What a value should be, for messages."""
+        text = EXPECTED[self.element] + (" or a list of such" if self.many else "")
+        return text + (" or none" if self.optional else "")
+
+
+def kind_of(annotation: Any) -> Kind:
+    """The kind of ``int``, ``float``, ``str``, ``bool``, ``tuple[X, ...]`` and ``X | None``.
+
+    >>> kind_of(tuple[int, ...]).many, kind_of(float | None).optional
+    (True, True)
+    """
+    if isinstance(annotation, types.UnionType):
+        (inner,) = (a for a in typing.get_args(annotation) if a is not type(None))
+        return kind_of(inner)._replace(optional=True)
+    if typing.get_origin(annotation) is tuple:
+        return Kind(typing.get_args(annotation)[0], many=True, optional=False)
+    return Kind(annotation, many=False, optional=False)
+
+
+def from_words(kind: Kind, words: Sequence[str], choices: Sequence[Any] | None = None) -> Any:
+    """The value of an option from the words of a command line or an environment variable.
+
+    Raises:
+        ValueError: expected one thing, found another.
+    """
+    if kind.optional and len(words) == 1 and words[0].lower() in NOTHING:
+        return None
+    return checked(kind, [_from_word(kind, word) for word in words] if kind.many else _from_word(kind, *words), choices)
+
+
+def from_yaml(kind: Kind, value: Any, choices: Sequence[Any] | None = None) -> Any:
+    """The value of an option from a YAML file. As well as YAML's own types it takes numbers that YAML 1.1 reads as
+    text (``5e-4``), the text ``none``, and one element in place of a list.
+
+    Raises:
+        ValueError: expected one thing, found another.
+    """
+    if kind.optional and isinstance(value, str) and value.lower() in NOTHING:
+        return None
+    if kind.many and value is not None and not isinstance(value, list):
+        value = [value]
+    if kind.element is not str and isinstance(value, list) and kind.many:
+        value = [_from_word(kind, v) if isinstance(v, str) else v for v in value]
+    elif kind.element is not str and isinstance(value, str):
+        value = _from_word(kind, value)
+    return checked(kind, value, choices)
+
+
+def checked(kind: Kind, value: Any, choices: Sequence[Any] | None = None) -> Any:
+    """A value of the right type: whole numbers become floats, lists become tuples where the kind says so.
+
+    Raises:
+        ValueError: expected one thing, found another.
+    """
+    if value is None and kind.optional:
+        return None
+    if kind.many != isinstance(value, (list, tuple)):
+        raise ValueError(f"expected {kind.expected}, found {_shown(value)}")
+    elements = [_element(kind, item) for item in (value if kind.many else [value])]
+    wrong = [e for e in elements if choices is not None and e not in choices]
+    if wrong:
+        known = [str(c) for c in choices or ()]
+        hint = f": {nearest(str(wrong[0]), known)}" if kind.element is str else ""
+        raise ValueError(f"expected one of {', '.join(known)}, found {_shown(wrong[0])}{hint}")
+    return tuple(elements) if kind.many else elements[0]
+
+
+def _element(kind: Kind, item: Any) -> Any:
+    if kind.element is float and isinstance(item, int) and not isinstance(item, bool):
+        item = float(item)
+    if not isinstance(item, kind.element) or (kind.element is int and isinstance(item, bool)):
+        quote = "; quote it to make it text" if kind.element is str and isinstance(item, (bool, int, float)) else ""
+        raise ValueError(f"expected {kind.expected}, found {_shown(item)}{quote}")
+    if isinstance(item, float) and not math.isfinite(item):
+        raise ValueError(f"expected a finite number, found {item}")
+    return item
+
+
+def _from_word(kind: Kind, word: str) -> Any:
+    if kind.element is bool:
+        if word.lower() in ("true", "false"):
+            return word.lower() == "true"
+    else:
+        try:
+            return kind.element(word)
+        except ValueError:
+            pass
+    raise ValueError(f"expected {kind.expected}, found '{word}'")
+
+
+def _shown(value: Any) -> str:
+    """A value of a configuration as its author would recognise it."""
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return "a mapping (options are flat: one 'name: value' a line)"
+    words = {None: "nothing", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else repr(value)
