@@ -1,4 +1,4 @@
-"""torchaudio's stored values, see fbank.README.md."""
+"""torchaudio's stored values, see README.md."""
 
 from __future__ import annotations
 
