@@ -34,7 +34,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def command(main: Callable[[], None]) -> Callable[[], int]:
     """Turn a command's body into a console-script entry point with clean exits.
 
-    Exit codes: 0 done, 1 :class:`AsitError` or unreadable file, 2 wrong usage (argparse), 130 Ctrl-C.
+    Exit codes: 0 done, 1 :class:`AsitError` or a file that cannot be read or written, 2 wrong usage, 130 Ctrl-C.
     A body leaves with another documented code by ``raise SystemExit(code)``.
     """
 
@@ -45,11 +45,17 @@ def command(main: Callable[[], None]) -> Callable[[], int]:
             main()
             sys.stdout.flush()
         except AsitError as error:
-            print(f"{name}: error: {error}", file=sys.stderr)
+            print(f"{name}: error: {' '.join(line.strip() for line in str(error).splitlines())}", file=sys.stderr)
             return 1
         except BrokenPipeError:  # `asit-... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
+        except OSError as error:  # disk full, no permission: nothing that a traceback would explain
+            if error.strerror is None:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"{name}: error: {where}{error.strerror}", file=sys.stderr)
+            return 1
         except KeyboardInterrupt:
             print(f"{name}: interrupted", file=sys.stderr)
             return 130

@@ -48,17 +48,18 @@ def parse(settings: type[S], argv: Sequence[str] | None = None, prog: str | None
     names = chosen_names(settings, *_sources(given, in_files))
     fields = flatten(settings, names)
     _add_options(parser, fields)
+    if any(name == "help" for name, _ in given):
+        parser.print_help()
+        parser.exit()
     for key, (_, where) in in_files.items():
         if key not in fields:
             raise AsitError(f"{where}: unknown option '{key}': {_hint(key, fields, names)}")
     words = []
     for name, values in given:
-        if name not in fields and name not in ("config", "help"):
+        if name not in fields and name != "config":
             parser.error(f"unknown option '{_flag(name)}': {_hint(name, fields, names, _flag)}")
         if name in fields:
             words.append(f"{_flag(name)}={BETWEEN.join(_counted(name, values, kind(fields[name]), parser))}")
-        elif name == "help":
-            words.append("--help")
     known = parser.parse_args(words, env_vars=_environment(fields, {name for name, _ in given}, parser))
     values = {key: yaml_value(fields[key], key, value, where) for key, (value, where) in in_files.items()}
     values |= {key: value for key, value in vars(known).items() if key in fields}

@@ -76,7 +76,7 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, tuple[Any, str]]:
 
 def _top_level(path: str, loader: yaml.SafeLoader) -> dict[str, tuple[Any, str]]:
     node = loader.get_single_node()
-    if node is None:
+    if node is None or node.tag == "tag:yaml.org,2002:null":  # an empty file, or ---
         return {}
     if not isinstance(node, yaml.MappingNode):
         raise AsitError(f"{path}:1: expected 'option: value' lines, found {_KINDS.get(type(node), 'a value')}")
