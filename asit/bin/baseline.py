@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from asit.config import parse
 from asit.downstream.baseline import Settings, baseline
 from asit.downstream.evaluate import summary
@@ -13,3 +15,7 @@ def main() -> None:
     """Entry point."""
     settings = parse(Settings)
     print(summary(settings.test_dir, baseline(settings)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from asit.config import parse
 from asit.downstream.embed import Settings, embed
 from asit.errors import command
@@ -12,3 +14,7 @@ def main() -> None:
     """Entry point."""
     settings = parse(Settings)
     print(f"{settings.out_dir}/embeddings.scp: {embed(settings)} clip embeddings")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from asit.config import parse
 from asit.downstream.evaluate import Settings, evaluate, summary
 from asit.errors import command
@@ -12,3 +14,7 @@ def main() -> None:
     """Entry point."""
     settings = parse(Settings)
     print(summary(settings.data_dir, evaluate(settings)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 from asit.config import parse
 from asit.downstream.predict import Settings, predict
@@ -15,3 +16,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # notes go to stderr, the table to stdout
     for line in predict(parse(Settings)):
         print(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

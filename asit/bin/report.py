@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from asit.config import parse
 from asit.errors import command
 from asit.report.results import Settings, write_results
@@ -13,3 +15,7 @@ def main() -> None:
     settings = parse(Settings)
     count = write_results(settings)
     print(f"{settings.out}: {count} scored runs from {settings.exp_dir}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

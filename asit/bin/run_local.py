@@ -38,3 +38,7 @@ def main() -> None:
         raise AsitError(f"{error}; see asit-run-local --help") from None
     if code:
         raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -38,3 +38,7 @@ def main() -> None:
     code = run(Slurm(), sys.argv[1:], os.path.basename(sys.argv[0]), USAGE)
     if code:
         raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
