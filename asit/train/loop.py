@@ -31,6 +31,7 @@ from asit.train.learner import Batch, Learner, Stateful
 from asit.train.logging import MetricLog, Progress, line
 from asit.train.optimizer import Optimizer
 from asit.train.param_groups import param_groups
+from asit.train.precision import use_bf16
 from asit.train.settings import TrainSettings
 from asit.train.signals import PREEMPTED, StopRequest
 
@@ -71,6 +72,7 @@ class Loop:
         lr = settings.lr_of_step(self.steps_per_epoch, batches.plan.global_batch)
         decay = settings.weight_decay_of_step(self.steps_per_epoch)
         self.optimizer = Optimizer(groups or param_groups(learner.trained_module()), settings, lr, decay)
+        self.bf16 = use_bf16(settings.precision, place.device)
         self.generator = torch.Generator(device=place.device)
         self.checkpoints = CheckpointDir(self.out_dir / "checkpoints", settings.keep)
         self.guard = Guard(self.module, settings.bad_steps)
@@ -132,7 +134,7 @@ class Loop:
             self.generator.manual_seed(derive(self.settings.seed, "learner", step, micro, self.place.rank))
             last = micro == accum - 1
             with contextlib.nullcontext() if last else self._sync():
-                with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+                with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
                     losses = self.learner.losses(batch, step, self.generator)
                 (losses["loss"] / accum).backward()
             values = torch.stack([value.detach().float() for value in losses.values()]) / accum

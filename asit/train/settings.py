@@ -8,6 +8,7 @@ from typing import Any
 from asit.config import option, to_dict
 from asit.errors import AsitError
 from asit.schedules import Constant, Cosine, Schedule, StepDecay
+from asit.train.precision import CHOICES
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class TrainSettings:
     clip_grad: float = option(3.0, "largest gradient norm; 0: no clipping")
     clip_mode: str = option("tensor", "norm of each parameter tensor, or of all together", choices=("tensor", "global"))
 
-    precision: str = option("fp32", "arithmetic of the forward pass (bf16: autocast)", choices=("fp32", "bf16"))
+    precision: str = option(
+        "fp32", "arithmetic of the forward pass; auto: bf16 (autocast) where the hardware has it", choices=CHOICES
+    )
     ngpu: int | None = option(None, "GPUs on this machine; 0: CPU; none: one if there is one, else CPU")
     num_procs: int = option(1, "processes when training on the CPU (gloo)")
     threads: int = option(0, "CPU threads per process; 0: all cores shared among the processes")

@@ -21,9 +21,9 @@ finetune_conf=conf                  # folder of finetune_speaker.yaml and finetu
 results=RESULTS.md                  # where the report goes
 parse_options "$@"
 
-exp=exp short_pretrain=() short_finetune=()
+exp=exp data=data fbank=fbank short_pretrain=() short_finetune=()
 if $quick; then
-    exp=exp_quick results=exp_quick/RESULTS.md
+    exp=exp_quick data=exp_quick/data fbank=exp_quick/fbank results=exp_quick/RESULTS.md
     short_pretrain=(--steps 30 --warmup-steps 5)
     short_finetune=(--steps 20 --warmup-steps 4 --eval-every 10 --epoch-samples 320)
 fi
@@ -35,39 +35,43 @@ for draw in 0 1 2; do sets+=("spk_train_10pct_$draw" "spk_train_few_$draw"); don
 read -r -a job <<<"$train_cmd"
 read -r -a pretrain_job <<<"$pretrain_cmd"
 
-if begin 0 data "Data directories from the corpus" "$corpus/manifest.tsv" "$corpus/splits" -- data/all/wav.scp; then
-    local/prepare.py --corpus "$corpus" --data data
-    for set in all "${sets[@]}"; do asit-validate-data-dir --data-dir "data/$set"; done
+plan() { # writes the options of all runs; prints how many fine-tuning, scoring and baseline runs there are
+    local/plan_runs.py --seeds "$seeds" --conf "$finetune_conf" --data "$data" --exp "$exp" --out "$exp/runs"
+}
+
+if begin 0 data "Data directories from the corpus" "$corpus/manifest.tsv" "$corpus/splits" -- "$data/all/wav.scp"; then
+    local/prepare.py --corpus "$corpus" --data "$data"
+    for set in all "${sets[@]}"; do asit-validate-data-dir --data-dir "$data/$set"; done
 fi
 
-if begin 1 features "Log-mel features" "$fbank_config" -- data/all/feats.scp; then
+if begin 1 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp"; then
     ../../tools/make_fbank.sh --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
-        data/all exp/make_fbank fbank
-    asit-select-feats --from-dir data/all --data-dirs "${sets[@]/#/data/}"
+        "$data/all" "$exp/log/make_fbank" "$fbank"
+    asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
 fi
 
-if begin 2 stats "Mean and standard deviation of the pool" data/pool/feats.scp -- data/pool/stats.yaml; then
-    asit-compute-stats --data-dir data/pool
+if begin 2 stats "Mean and standard deviation of the pool" "$data/pool/feats.scp" -- "$data/pool/stats.yaml"; then
+    asit-compute-stats --data-dir "$data/pool"
 fi
 
-if begin 3 pretrain "Pretrain without labels" "$pretrain_config" data/pool/feats.scp data/pool/stats.yaml; then
+if begin 3 pretrain "Pretrain without labels" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
     for ((seed = 0; seed < seeds; seed++)); do
         log "seed $seed: progress in $exp/pretrain_$seed/train.log"
         "${pretrain_job[@]}" "$exp/log/pretrain_$seed.log" \
-            asit-pretrain --config "$pretrain_config" --data-dir data/pool --out-dir "$exp/pretrain_$seed" \
+            asit-pretrain --config "$pretrain_config" --data-dir "$data/pool" --out-dir "$exp/pretrain_$seed" \
             --seed "$seed" --ngpu "$ngpu" ${short_pretrain[@]+"${short_pretrain[@]}"}
     done
 fi
 
 if begin 4 finetune "Fine-tune, pretrained and from scratch" \
     local/plan_runs.py "$finetune_conf/finetune_speaker.yaml" "$finetune_conf/finetune_keyword.yaml"; then
-    read -r runs _ _ < <(local/plan_runs.py --seeds "$seeds" --conf "$finetune_conf" --exp "$exp" --out "$exp/runs")
+    read -r runs _ _ < <(plan)
     "${job[@]}" --max-jobs-run "$nj" JOB=1:"$runs" "$exp/log/finetune.JOB.log" \
         asit-finetune --config "$exp/runs/finetune.JOB.yaml" ${short_finetune[@]+"${short_finetune[@]}"}
 fi
 
 if begin 5 score "Score on the test sets; trivial baseline"; then
-    read -r _ runs baselines < <(local/plan_runs.py --seeds "$seeds" --conf "$finetune_conf" --exp "$exp" --out "$exp/runs")
+    read -r _ runs baselines < <(plan)
     "${job[@]}" --max-jobs-run "$nj" JOB=1:"$runs" "$exp/log/score.JOB.log" \
         asit-evaluate --config "$exp/runs/score.JOB.yaml" --threads 1
     "${job[@]}" --max-jobs-run "$nj" JOB=1:"$baselines" "$exp/log/baseline.JOB.log" \

@@ -42,9 +42,9 @@ def plan(settings: PlanSettings) -> dict[str, list[dict[str, Any]]]:
     """Options of every run by kind."""
     runs: dict[str, list[dict[str, Any]]] = {"finetune": [], "score": [], "baseline": []}
     for seed in range(settings.seeds):
-        for task, labels, train, valid, test, conf in RUNS:
+        for task, labels, *sets, conf in RUNS:
             name = f"{task}_{labels.replace('%', 'pct')}"
-            train, valid, test = (f"{settings.data}/{d.format(draw=seed % DRAWS)}" for d in (train, valid, test))
+            train, valid, test = (f"{settings.data}/{d.format(draw=seed % DRAWS)}" for d in sets)
             tags = [f"task={task}", f"labels={labels}", f"seed={seed}"]
             for scratch in (False, True):
                 out = f"{settings.exp}/{name}_{'scratch' if scratch else 'pretrained'}_{seed}"
