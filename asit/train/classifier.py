@@ -24,13 +24,18 @@ class HeadSettings:
         "clip embedding: class token, mean of the valid patches, or both side by side",
         ["cls", "mean", "cls+mean"],
     )
+    pool_slices: int = option(
+        1, "take the mean over each of this many equal stretches of the clip, side by side; keeps order, for words"
+    )
     head_norm: bool = option(True, "LayerNorm between pooling and the linear layer")
     head_dropout: float = option(0.0, "share of the embedding's values dropped in front of the linear layer")
     freeze_backbone: bool = option(False, "train the head alone (linear probe)")
     probe_layer: int | None = option(None, "take the tokens after this many blocks; none: after all of them")
 
     def __post_init__(self) -> None:
-        """Raises AsitError for a dropout outside [0, 1)."""
+        """Raises AsitError for a dropout outside [0, 1) or no stretch to pool over."""
+        if self.pool_slices < 1:
+            raise AsitError(f"option 'pool_slices': expected at least 1, found {self.pool_slices}")
         if not 0.0 <= self.head_dropout < 1.0:
             raise AsitError(f"option 'head_dropout': expected a share in [0, 1), found {self.head_dropout}")
 
@@ -55,7 +60,8 @@ class Classifier(nn.Module):
             )
         self.settings = settings
         self.backbone = backbone
-        width = backbone.embed_dim * (2 if settings.pooling == "cls+mean" else 1)
+        parts = {"cls": 1, "mean": settings.pool_slices, "cls+mean": 1 + settings.pool_slices}[settings.pooling]
+        width = backbone.embed_dim * parts
         self.norm = nn.LayerNorm(width, eps=1e-6) if settings.head_norm else nn.Identity()
         self.dropout = nn.Dropout(settings.head_dropout)
         self.head = nn.Linear(width, num_outputs)
@@ -72,30 +78,45 @@ class Classifier(nn.Module):
         return self
 
     def embed(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Clip embeddings (B, D), or (B, 2 D) for ``cls+mean``.
+        """Clip embeddings (B, D) for ``cls``, (B, S D) for ``mean`` over S stretches, (B, (1 + S) D) for both.
 
         Args:
             x: (B, 1, T, F) normalised features. lengths: valid frames (B,) int64; None when all are valid.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.settings.freeze_backbone):
             tokens = self.backbone(x, lengths, self.settings.probe_layer)
-            return pool(tokens, self.settings.pooling)
+            return pool(tokens, self.settings.pooling, self.settings.pool_slices)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (B, C)."""
         return self.head(self.dropout(self.norm(self.embed(x, lengths))))
 
 
-def pool(tokens: Tokens, pooling: str) -> Tensor:
-    """Embedding (B, D) or (B, 2 D) of the tokens; patches that hold padding do not count."""
+def pool(tokens: Tokens, pooling: str, slices: int = 1) -> Tensor:
+    """Embedding of the tokens, see :meth:`Classifier.embed`; patches that hold padding do not count."""
     if pooling == "cls":
         return tokens.cls
-    if tokens.valid is None:
-        mean = tokens.patches.mean(dim=1)
-    else:
-        weight = tokens.valid[..., None].to(tokens.patches.dtype)
-        mean = (tokens.patches * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+    mean = _means_in_order(tokens.patches, tokens.valid, slices)
     return mean if pooling == "mean" else torch.cat([tokens.cls, mean.to(tokens.cls.dtype)], dim=1)
+
+
+def _means_in_order(patches: Tensor, valid: Tensor | None, slices: int) -> Tensor:
+    """(B, N, D) -> (B, S * D): means over S equal stretches of each clip's valid patches, which come first.
+
+    Stretch s of n patches is floor(s n / S) to ceil((s + 1) n / S): neighbours share a patch where S does not
+    divide n, and none is empty.
+    """
+    b, n, d = patches.shape
+    if slices == 1 and valid is None:
+        return patches.mean(dim=1)
+    count = (
+        torch.full((b, 1), n, device=patches.device) if valid is None else valid.sum(dim=1, keepdim=True).clamp(min=1)
+    )
+    stretch = torch.arange(slices, device=patches.device)
+    first, last = stretch * count // slices, -((stretch + 1) * -count // slices)  # (B, S)
+    place = torch.arange(n, device=patches.device)
+    inside = ((place >= first[..., None]) & (place < last[..., None])).to(patches.dtype)  # (B, S, N)
+    return torch.bmm(inside / inside.sum(dim=2, keepdim=True), patches).reshape(b, slices * d)
 
 
 def mask_needed(lengths: Tensor, frames: int) -> Tensor | None:
