@@ -1,15 +1,19 @@
 """torchrun on one node of a training, with the exit code of what it ran: ``python -m asit.launch.agent`` + its options.
 
 torchrun itself ends with 1 whatever its processes ended with; 85 (stopped, saved, run me again) has to reach the
-scheduler.
+scheduler. Notices of preemption are for the processes that train: the agent outlives them. A notice that comes before
+those can listen ends them, and counts as a stop on request too.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterable
 
 from asit.launch.failures import PREEMPTED
+
+_NOTICES = (-signal.SIGUSR1, -signal.SIGUSR2)
 
 
 def exit_code(codes: Iterable[int]) -> int:
@@ -21,7 +25,7 @@ def exit_code(codes: Iterable[int]) -> int:
     >>> exit_code([-15, 3])
     3
     """
-    found = list(codes)
+    found = [PREEMPTED if code in _NOTICES else code for code in codes]
     if PREEMPTED in found:
         return PREEMPTED
     own = [code for code in found if code != -15] or found or [1]
@@ -30,6 +34,8 @@ def exit_code(codes: Iterable[int]) -> int:
 
 def main() -> int:
     """Run torchrun with this process's arguments; the exit code."""
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # a handler, which children do not inherit as they would SIG_IGN
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 

@@ -52,7 +52,8 @@ def script(
     indices: Sequence[int],
     table: bool = False,
     wrap: Sequence[str] = (),
-    prelude: Sequence[str] = (),
+    before: Sequence[str] = (),
+    after: Sequence[str] = (),
 ) -> str:
     """Text of the script.
 
@@ -66,7 +67,8 @@ def script(
         indices: what the array covers; a single one is written into the script.
         table: the array counts from 1 and the script looks the index up.
         wrap: words before the command, such as ``srun`` and its options.
-        prelude: bash lines before the command.
+        before: bash lines before the command.
+        after: bash lines after it; they see and may change ``$asit_code``.
     """
     name = request.name if len(indices) > 1 else None
     restartable = bool(request.num_nodes or request.signal_before)
@@ -99,10 +101,12 @@ def script(
         f"printf '# %s\\n' {quote(line)}",
         'printf "# Running on %s\\n# Started at %s\\n# Job %s\\n#\\n" "$(hostname)" "$(date)" "$asit_job"',
         *_environment(request, site),
-        *prelude,
+        *before,
         "trap asit_finish EXIT",  # again: path.sh may have set its own
         f"asit_command=({command})",
         *_RUN.splitlines(),
+        *after,
+        'exit "$asit_code"',
     ]
     return "\n".join(lines) + "\n"
 
@@ -151,8 +155,7 @@ while :; do
     if [ -n "$asit_code" ] && [ "$asit_now" = 127 ]; then break; fi
     asit_code=$asit_now
     [ -n "$asit_signalled" ] || break
-done
-exit "$asit_code\""""
+done"""
 
 
 def _environment(request: Request, site: Site) -> list[str]:

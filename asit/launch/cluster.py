@@ -168,7 +168,8 @@ class _Runner:
             indices=todo,
             table=table,
             wrap=planned.wrap,
-            prelude=planned.lines,
+            before=planned.before,
+            after=planned.after,
         )
         return words, script, text + f"# submitted with: {shlex.join(words)}".replace("\n", "\n# ") + "\n"
 

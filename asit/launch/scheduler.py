@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,11 +22,13 @@ SINGLE = 0
 @dataclass(frozen=True)
 class Submission:
     """``words`` of the submitting command, without array, output and script; what its script needs besides:
-    ``wrap``, words before the command, and ``lines`` of bash before that."""
+    ``wrap``, words before the command, and lines of bash ``before`` that and ``after`` it (which see and may change
+    ``$asit_code``)."""
 
     words: tuple[str, ...]
     wrap: tuple[str, ...] = ()
-    lines: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,3 +95,18 @@ def ask(*words: str) -> tuple[int, str, str]:
     except OSError as error:
         return 127, "", f"{words[0]}: {error.strerror}"
     return done.returncode, done.stdout, done.stderr
+
+
+def seconds(text: str) -> int | None:
+    """A time limit in seconds: ``3600``, ``1:00:00``, ``1-12:00:00`` (days); None when it is none of these.
+
+    >>> seconds("1-01:00:10"), seconds("10:00"), seconds("90"), seconds("soon")
+    (90010, 600, 90, None)
+    """
+    match = re.fullmatch(r"(?:(\d+)-)?((?:\d+:){0,2}\d+)", text.strip())
+    if not match:
+        return None
+    total = 0
+    for part in match[2].split(":"):
+        total = total * 60 + int(part)
+    return total + 86400 * int(match[1] or 0)

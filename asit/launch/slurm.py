@@ -27,14 +27,21 @@ _WHY = {
 }
 _ENDED = {*_WHY, "COMPLETED", "FAILED"}
 
-# Run by srun on each node. The agent ignores notices: the processes that train act on them, and it has to outlive them.
-_START_AGENT = """trap "" TERM USR1 USR2
-python=$1 procs=$2
+# Run by srun on each node.
+_START_AGENT = """python=$1 procs=$2
 shift 2
-export PET_SIGNALS_TO_HANDLE=SIGINT
+export PET_SIGNALS_TO_HANDLE=SIGINT # torchrun would answer SIGTERM by ending what has just begun to save
 exec "$python" -m asit.launch.agent --nnodes "$SLURM_NNODES" --node-rank "$SLURM_NODEID" --nproc-per-node "$procs" \\
     --master-addr "$ASIT_FIRST_HOST" --master-port "$ASIT_FIRST_PORT" --no-python "$@"
 """
+
+# When a node is lost, the processes on the others fail long before Slurm notices. A step on all nodes tells.
+_AFTER_A_FAILURE = """if [ "$asit_code" != 0 ] && [ "$asit_code" != 85 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 100 ] &&
+    ! timeout 60 srun --overlap --ntasks-per-node=1 true; then
+    echo "# a node does not answer: queued again"
+    sleep 10
+    asit_code=85
+fi"""
 
 
 class Slurm:
@@ -83,7 +90,8 @@ option gpu=0
             (*words, *site.words(), *request.native),
             # --wait: when one node's processes have ended, the others get a minute. --export: sbatch's may be PATH.
             wrap=("srun", "--export=ALL", "--wait=60", "bash", "-c", _START_AGENT, "agent", sys.executable, procs),
-            lines=(f'export ASIT_FIRST_HOST="$(hostname)" ASIT_FIRST_PORT=$(({port}))',),
+            before=(f'export ASIT_FIRST_HOST="$(hostname)" ASIT_FIRST_PORT=$(({port}))',),
+            after=tuple(_AFTER_A_FAILURE.splitlines()) if request.num_nodes > 1 else (),
         )
 
     def array(self, indices: Sequence[int], most: int | None) -> list[str]:

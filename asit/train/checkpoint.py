@@ -5,6 +5,7 @@ A checkpoint is ``step-<n>.pt`` and, written after it, ``step-<n>.json`` (the ma
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -127,6 +128,11 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
     return state
 
 
+LOCK_WAIT = "ASIT_LOCK_WAIT"
+"""Variable: seconds to wait for a lock. A scheduler's job sets it, for after the loss of a node a process of the
+earlier run may live on there for a while."""
+
+
 class DirLock:
     """Keeps two runs out of one directory (``fcntl`` on ``.lock``); it ends with its process, however that ends."""
 
@@ -137,15 +143,27 @@ class DirLock:
     def __enter__(self) -> DirLock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         stream = open(self.path, "a+", encoding="utf-8")
-        try:
-            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        limit, told = time.monotonic() + float(os.environ.get(LOCK_WAIT) or 0), False
+        while True:
+            try:
+                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    log.warning("%s: this file system has no locks (%s): see to it that no second run writes here",
+                                self.path.parent, error.strerror)  # fmt: skip
+                    break
             stream.seek(0)
             holder = stream.read().strip() or "an unknown process"
-            stream.close()
-            raise AsitError(
-                f"{self.path.parent}: in use by {holder}; wait for it, stop it, or give another --out-dir"
-            ) from None
+            if time.monotonic() >= limit:
+                stream.close()
+                raise AsitError(
+                    f"{self.path.parent}: in use by {holder}; wait for it, stop it, or give another --out-dir"
+                ) from None
+            if not told:
+                log.warning("%s: in use by %s; waiting", self.path.parent, holder)
+                told = True
+            time.sleep(0.2)
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%dT%H:%M:%S')}\n")
         stream.flush()

@@ -1,8 +1,7 @@
-"""Real schedulers on this machine, one for all tests of a run; they need packages (tools/install_cluster_packages.sh)."""
+"""Real schedulers on this machine, each for all tests of a run."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys

@@ -80,12 +80,12 @@ class Daemons:
         self.folder, self.environment = folder, {**environment, "ASIT_TEST_CLUSTER": str(folder)}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, *words: object) -> None:
+    def start(self, name: str, *words: object, **environment: str) -> None:
         """Start a daemon that stays in the foreground."""
         with open(self.folder / f"{name}.stderr", "ab") as stderr:
             self.running[name] = subprocess.Popen(
                 [str(w) for w in words],
-                env=self.environment,
+                env={**self.environment, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,

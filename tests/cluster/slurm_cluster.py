@@ -10,7 +10,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from daemons import Daemons, free_ports, missing, wait_until
+from daemons import Daemons, free_ports, kill, missing, wait_until, with_variable
 
 COMMANDS = ["munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel"]
 PACKAGES = "slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins"
@@ -90,11 +90,18 @@ class SlurmCluster:
 
     def start_node(self, name: str) -> None:
         """Bring a node up."""
-        self.daemons.start(f"slurmd.{name}", "slurmd", "-D", "-N", name, "-f", self.conf)
+        self.daemons.start(
+            f"slurmd.{name}", "slurmd", "-D", "-N", name, "-f", self.conf, ASIT_TEST_NODE=self.mark(name)
+        )
+
+    def mark(self, name: str) -> str:
+        """Value of ASIT_TEST_NODE in the daemons of a node, also in those that it has started for jobs."""
+        return f"{self.home}/{name}"
 
     def kill_node(self, name: str) -> None:
-        """A node stops answering; what runs on it goes on running, as orphans."""
+        """A node stops answering: its daemons are gone; the jobs' processes there live on as orphans."""
         self.daemons.end(f"slurmd.{name}", signal.SIGKILL)
+        kill(with_variable("ASIT_TEST_NODE", self.mark(name)))
 
     def node_states(self) -> dict[str, str]:
         """State by node."""

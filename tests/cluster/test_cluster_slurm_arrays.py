@@ -10,8 +10,6 @@ from daemons import wait_until
 
 from asit.launch.contract import last_code
 
-pytestmark = []
-
 
 def output(log):
     return [line for line in log.read_text().splitlines() if not line.startswith("#")]
@@ -64,7 +62,7 @@ def test_retries_of_failed_indices_with_more_memory_after_a_kill(slurm, run, tmp
 
 def test_a_cancelled_task_is_named_at_once(slurm, tmp_path):
     process = start(slurm, tmp_path, "asit-run-slurm", "JOB=1:2", "x.JOB.log", "sh", "-c", "test JOB = 1 || sleep 300")
-    wait_until(lambda: (tmp_path / "x.2.log").exists(), "the task runs")
+    wait_until((tmp_path / "x.2.log").exists, "the task runs")
     job = next(name for name, state in slurm.job_states().items() if name.endswith("_2") and state == "RUNNING")
     slurm.ask("scancel", job)
     printed = finish(process, 1, timeout=30)
@@ -74,7 +72,7 @@ def test_a_cancelled_task_is_named_at_once(slurm, tmp_path):
 
 def test_stopping_the_command_cancels_the_jobs(slurm, tmp_path):
     process = start(slurm, tmp_path, "asit-run-slurm", "x.log", "sleep", 300)
-    wait_until(lambda: (tmp_path / "x.log").exists(), "the job runs")
+    wait_until((tmp_path / "x.log").exists, "the job runs")
     process.send_signal(signal.SIGTERM)
     assert "cancelling" in finish(process, 143, timeout=30)
     wait_until(lambda: "RUNNING" not in slurm.job_states().values(), "no job is left")
