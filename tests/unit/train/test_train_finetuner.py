@@ -55,7 +55,7 @@ def train(model, steps, lr=3e-3, seed=0):
 @pytest.mark.parametrize(("valid", "slices"), [(6, 3), (5, 3), (2, 4), (1, 2), (6, 1)])
 def test_stretches_are_the_adaptive_means_of_the_valid_patches(valid, slices):
     patches = torch.randn(1, 6, 4)
-    tokens = Tokens(torch.zeros(1, 4), patches, torch.arange(6)[None] < valid)
+    tokens = vit.Tokens(torch.zeros(1, 4), patches, torch.arange(6)[None] < valid)
     expected = torch.nn.functional.adaptive_avg_pool1d(patches[:, :valid].transpose(1, 2), slices)
     torch.testing.assert_close(pool(tokens, "mean", slices), expected.transpose(1, 2).reshape(1, -1))
     assert pool(tokens, "cls+mean", slices).shape == (1, 4 * (slices + 1))
