@@ -16,22 +16,22 @@ compression=0                   # Kaldi's compression method of the archives, 0 
 resample=false                  # convert audio of another rate than the configuration's
 channel=none                    # channel to take of audio with several, counted from 0
 
-options=()
+_given=() # not at a line's start with a letter: such variables are options
 while (($#)) && [[ $1 == --* ]]; do # the directories come last, as in Kaldi
     if [[ $1 == *=* || $1 == --help ]] || (($# < 2)); then
-        options+=("$1") && shift
+        _given+=("$1") && shift
     else
-        options+=("$1" "$2") && shift 2
+        _given+=("$1" "$2") && shift 2
     fi
 done
-directories=("$@")
-parse_options ${options[@]+"${options[@]}"}
-if ((${#directories[@]} < 1 || ${#directories[@]} > 3)); then
+_directories=("$@")
+parse_options ${_given[@]+"${_given[@]}"}
+if ((${#_directories[@]} < 1 || ${#_directories[@]} > 3)); then
     echo "usage: ${0##*/} [options] <data-dir> [<log-dir> [<fbank-dir>]]; --help lists the options" >&2 && exit 2
 fi
-data_dir=${directories[0]%/}
-log_dir=${directories[1]:-$data_dir/log}
-fbank_dir=${directories[2]:-$data_dir/data}
+data_dir=${_directories[0]%/}
+log_dir=${_directories[1]:-$data_dir/log}
+fbank_dir=${_directories[2]:-$data_dir/data}
 name=${data_dir##*/}
 read -r -a back_end <<<"$cmd"
 
