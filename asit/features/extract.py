@@ -25,12 +25,15 @@ from tqdm import tqdm
 from asit.config import REQUIRED, group, option, to_dict
 from asit.errors import AsitError
 from asit.features.fbank import Fbank, FbankSettings
+from asit.features.torchaudio_fbank import TorchaudioFbank
+from asit.io import torchaudio_module
 from asit.io.ark import ArkWriter
 from asit.io.atomic import remove, sweep, write_text
-from asit.io.audio import read_audio
+from asit.io.audio import RESAMPLERS, read_audio
 from asit.io.data_dir import DataDir
 
 SIDE_FILES = ("utt2num_frames", "utt2dur", "failed_utts", "fbank.yaml")
+BACKENDS = {"asit": Fbank, "torchaudio": TorchaudioFbank}
 NAMED_FAILURES = 5  # failures that a message names; the list has all
 
 
@@ -45,6 +48,8 @@ class ExtractSettings:
     resample: bool = option(False, "convert audio of another rate to sample_rate instead of refusing it")
     channel: int | None = option(None, "channel to take of audio with several, from 0; none refuses such audio")
     partial: bool = option(False, "leave the judgement of failures to asit-collect-feats, which sees all parts")
+    backend: str = option("asit", "what computes the features; they are equal to rounding", tuple(BACKENDS))
+    resampler: str = option("soxr", "what converts the rate of audio", RESAMPLERS)
     fbank: FbankSettings = group(FbankSettings)
 
 
@@ -86,12 +91,14 @@ def extract(settings: ExtractSettings) -> tuple[int, int]:
         AsitError: a malformed data directory, an archive that cannot be written, and unless ``partial`` too many
             failures (see :func:`judge`). The archive is then not there.
     """
+    if settings.resampler == "torchaudio":
+        torchaudio_module.load_resampler()
+    data, fbank = DataDir(settings.data_dir), BACKENDS[settings.backend](settings.fbank)
     stem = os.path.join(settings.out_dir, settings.name)
     for suffix in (*SIDE_FILES, "ark", "scp"):
         sweep(f"{stem}.{suffix}")
     for suffix in SIDE_FILES:
         remove(f"{stem}.{suffix}")
-    data, fbank = DataDir(settings.data_dir), Fbank(settings.fbank)
     names = utterances(data)
     frames: dict[str, int] = {}
     seconds: dict[str, str] = {}
@@ -155,6 +162,7 @@ def _features(clip: Clip | AsitError, fbank: Fbank, settings: ExtractSettings) -
         rate,
         clip.utt,
         resample=settings.resample,
+        resampler=settings.resampler,
         channel=settings.channel,
         start=clip.start,
         end=clip.end,

@@ -152,10 +152,7 @@ class Fbank:
                 f"{name}: expected at least {need} samples ({1000 * need / s.sample_rate:g} ms) for one frame, found "
                 f"{len(wave)}; remove the utterance" + (" or set snip_edges to false" if s.snip_edges else "")
             )
-        wave = self._prepare(wave, utt, generator)
-        if not s.snip_edges:
-            wave = _mirror_ends(wave, count, s.window_size, s.window_shift)
-        return self._features(np.ascontiguousarray(wave), count)
+        return self._compute(self._prepare(wave, utt, generator), count)
 
     def _prepare(self, wave: np.ndarray, utt: str, generator: np.random.Generator | None) -> np.ndarray:
         """Scale, subtract the mean, dither. Kaldi draws noise per frame; drawing it once per sample has the same
@@ -169,6 +166,13 @@ class Fbank:
             generator = generator or dither_generator(s.dither_seed, utt)
             wave = wave + np.float32(s.dither) * generator.standard_normal(len(wave), dtype=np.float32)
         return wave
+
+    def _compute(self, wave: np.ndarray, count: int) -> np.ndarray:
+        """Features of a prepared float32 waveform (samples,) of `count` frames."""
+        s = self.settings
+        if not s.snip_edges:
+            wave = _mirror_ends(wave, count, s.window_size, s.window_shift)
+        return self._features(np.ascontiguousarray(wave), count)
 
     def _features(self, wave: np.ndarray, count: int) -> np.ndarray:
         """Features of the first `count` frames of a contiguous float32 waveform, chunk by chunk."""

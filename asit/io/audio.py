@@ -16,10 +16,11 @@ import soundfile
 import soxr
 
 from asit.errors import AsitError
-from asit.io import pipes
+from asit.io import pipes, torchaudio_module
 
 # How far a segment may reach beyond the recording and is then cut (Kaldi extract-segments, --max-overshoot).
 MAX_OVERSHOOT = 0.5  # seconds
+RESAMPLERS = ("soxr", "torchaudio")
 _UNKNOWN_LENGTH = 2**62  # libsndfile's mark for a stream whose head does not tell its length
 
 
@@ -29,6 +30,7 @@ def read_audio(
     utt: str | None = None,
     *,
     resample: bool = False,
+    resampler: str = "soxr",
     channel: int | None = None,
     start: float = 0.0,
     end: float | None = None,
@@ -40,7 +42,8 @@ def read_audio(
         path: an audio file, or with `allow_pipes` a Kaldi command ``cmd |`` that writes one.
         rate: the rate that is wanted; None takes the file's.
         utt: named in error messages.
-        resample: convert another rate to `rate` (soxr, high quality) instead of refusing it.
+        resample: convert another rate to `rate` instead of refusing it.
+        resampler: one of ``RESAMPLERS``; soxr at high quality, or torchaudio where it loads.
         channel: which channel of several, from 0; None refuses files with more than one.
         start, end: seconds, to read a segment; `end` None or -1 reads to the end. An end less than half a
             second behind the recording's is cut, as Kaldi does.
@@ -71,7 +74,10 @@ def read_audio(
         return samples, found
     if not resample:
         raise AsitError(f"{where}: expected {rate} Hz, found {found} Hz; resample the files or set --resample true")
-    converted = np.ascontiguousarray(soxr.resample(samples, found, rate, quality="HQ"), dtype=np.float32)
+    if resampler == "torchaudio":
+        converted = torchaudio_module.resample(samples, found, rate)
+    else:
+        converted = np.ascontiguousarray(soxr.resample(samples, found, rate, quality="HQ"), dtype=np.float32)
     if converted.size == 0:
         raise AsitError(f"{where}: {samples.size} samples at {found} Hz leave none at {rate} Hz; remove the clip")
     return converted, rate
