@@ -171,7 +171,8 @@ class Loop:
         if self.epoch_end and (step % self.steps_per_epoch == 0 or step == self.total):
             found = dict(self.epoch_end((step - 1) // self.steps_per_epoch, step))
             self.module.train()
-            logs.scalars(step, found, "valid")
+            if found:
+                logs.scalars(step, found, "valid")
         if (settings.picture_every and step % settings.picture_every == 0) or step == self.total:
             logs.pictures(step, self.learner.pictures(batch, step))
 

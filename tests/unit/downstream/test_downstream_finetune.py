@@ -66,6 +66,7 @@ def test_outputs_of_evaluation_agree_with_each_other(corpus, trained):
 def test_selection_looks_at_validation_only_and_ties_keep_the_earlier(corpus, trained):
     facts = model_file.load_metadata(trained / "model.safetensors")
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert all("accuracy" in line for line in lines if line["kind"] == "valid"), "epochs without validation are silent"
     valid = [(line["step"], line["accuracy"]) for line in lines if "accuracy" in line]
     best = max(value for _, value in valid)
     assert facts["kept_step"] == next(step for step, value in valid if value == best)
