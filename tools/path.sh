@@ -5,6 +5,7 @@
 _root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export LC_ALL=C PYTHONUTF8=1 PYTHONUNBUFFERED=1
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # parallel jobs share the cores; training sets its own number
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE} # spinning threads slow a busy machine down ten times
 . "$_root/tools/recipe.sh"
 
 _active_environment() { # whether the python on PATH, other than .venv's, has all that is needed
