@@ -140,7 +140,7 @@ class _Runner:
     def _plan(self, request: Request) -> tuple[Submission, int | None]:
         """(submission, jobs at a time) of a request."""
         options = {k: v for k, v in self._conf.with_defaults(request.options).items() if k not in _OWN}
-        options = {k: v for k, v in options.items() if f"-{k}" not in request.native}
+        options = {k: self._scheduler.spell(k, v) for k, v in options.items() if f"-{k}" not in request.native}
         words, most = self._conf.words(options, self._scheduler.handled), request.max_jobs_run
         if most is not None and self._conf.describes("max-jobs-run"):
             if len(request.indices) > 1:

@@ -34,7 +34,7 @@ option time=* -l h_rt=$0
 option gpu=* -l gpu=$0
 option gpu=0
 """
-    handled = frozenset({"signal-before"})
+    handled = frozenset({"num-nodes", "signal-before"})
     dialect = Dialect(
         index="$SGE_TASK_ID",
         job="$JOB_ID",
@@ -65,6 +65,10 @@ option gpu=0
         words += ["-P", site.account] if site.account else []
         words += ["-l", site.constraint] if site.constraint else []
         return Submission((*words, *site.words(), *request.native))
+
+    def spell(self, name: str, value: str) -> str:
+        """Values stay as they are."""
+        return value
 
     def array(self, indices: Sequence[int], most: int | None) -> list[str]:
         """``-t 1-3 -tc 2``."""

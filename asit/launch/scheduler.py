@@ -54,6 +54,9 @@ class Scheduler(Protocol):
     def submission(self, request: Request, site: Site, conf_words: Sequence[str]) -> Submission:
         """How to submit a request; ``conf_words`` come from the description of submissions."""
 
+    def spell(self, name: str, value: str) -> str:
+        """An option's value as this scheduler writes it."""
+
     def array(self, indices: Sequence[int], most: int | None) -> list[str]:
         """Words that make a submission an array of these indices, ``most`` of them at a time."""
 

@@ -94,6 +94,10 @@ option gpu=0
             after=tuple(_AFTER_A_FAILURE.splitlines()) if request.num_nodes > 1 else (),
         )
 
+    def spell(self, name: str, value: str) -> str:
+        """Values stay as they are."""
+        return value
+
     def array(self, indices: Sequence[int], most: int | None) -> list[str]:
         """``--array=1-3,7%2``."""
         return [f"--array={compact(indices, '-')}" + (f"%{most}" if most else "")]
