@@ -25,6 +25,7 @@ from asit.layers.heads import ProjectionHead, ReconstructionHead
 from asit.losses.global_distillation import GlobalDistillation
 from asit.losses.local_distillation import LocalDistillation
 from asit.losses.reconstruction import Reconstruction
+from asit.methods._imagenet import load_imagenet
 from asit.methods._monitor import entropy_warnings
 from asit.methods._network import PretrainingNetwork
 from asit.methods._pictures import reconstruction_picture
@@ -39,26 +40,32 @@ class Settings:
 
     model: vit.Settings = group(vit.Settings)
     masking: Chosen = chosen("masking", "gmml", "corruption of the student's global views")
-    head_hidden: int = option(2048, "hidden width of the projection head")
-    head_bottleneck: int = option(256, "width that is L2-normalised before the prototypes")
-    cls_prototypes: int = option(8192, "prototypes K of the class token")
-    patch_prototypes: int = option(0, "prototypes of the patch tokens; 0: the class token's layer serves both (v2)")
+    head_hidden: int = option(2048, "hidden width of the projection head", least=1)
+    head_bottleneck: int = option(256, "width that is L2-normalised before the prototypes", least=1)
+    cls_prototypes: int = option(8192, "prototypes K of the class token", least=2)
+    patch_prototypes: int = option(
+        0, "prototypes of the patch tokens; 0: the class token's layer serves both (v2)", least=0
+    )
     train_gain: bool = option(True, "train the gain of the weight-normed last layer (v2) or fix it at 1 (v1)")
-    patch_share: float = option(1.0, "share of the patch tokens, drawn at random, that is projected and distilled")
-    rec_hidden: int = option(0, "hidden width of the reconstruction head; 0: D")
-    rec_bottleneck: int = option(0, "last width of the reconstruction head; 0: D (v2); v1 has 128")
+    patch_share: float = option(
+        1.0, "share of the patch tokens, drawn at random, that is projected and distilled", above=0, most=1
+    )
+    rec_hidden: int = option(0, "hidden width of the reconstruction head; 0: D", least=0)
+    rec_bottleneck: int = option(0, "last width of the reconstruction head; 0: D (v2); v1 has 128", least=0)
     reconstruct_all: bool = option(False, "reconstruct every bin instead of the corrupted ones")
-    global_weight: float = option(0.5, "weight of the global loss; v1 1, v2 0.5")
-    local_weight: float = option(0.5, "weight of the local loss; v1 1, v2 0.5")
-    reconstruction_weight: float = option(1.0, "weight of the reconstruction; v1 2, v2 1")
-    student_temp: float = option(0.1, "temperature of the student's softmax")
-    teacher_temp_start: float = option(0.04, "temperature of the teacher's softmax in the first epoch")
-    teacher_temp: float = option(0.07, "temperature of the teacher's softmax after its ramp")
-    teacher_temp_epochs: int = option(5, "epochs of the linear ramp of the teacher's temperature; v1 30, v2 5")
-    center_momentum: float = option(0.9, "momentum of the centre of the teacher's outputs")
-    teacher_momentum: float = option(0.996, "momentum of the teacher at the start; cosine to teacher_momentum_end")
-    teacher_momentum_end: float = option(1.0, "momentum of the teacher at the end")
-    freeze_last_layer: int = option(1, "epochs during which the prototypes are not trained")
+    global_weight: float = option(0.5, "weight of the global loss; v1 1, v2 0.5", least=0)
+    local_weight: float = option(0.5, "weight of the local loss; v1 1, v2 0.5", least=0)
+    reconstruction_weight: float = option(1.0, "weight of the reconstruction; v1 2, v2 1", least=0)
+    student_temp: float = option(0.1, "temperature of the student's softmax", above=0)
+    teacher_temp_start: float = option(0.04, "temperature of the teacher's softmax in the first epoch", above=0)
+    teacher_temp: float = option(0.07, "temperature of the teacher's softmax after its ramp", above=0)
+    teacher_temp_epochs: int = option(5, "epochs of the linear ramp of the teacher's temperature; v1 30, v2 5", least=0)
+    center_momentum: float = option(0.9, "momentum of the centre of the teacher's outputs", least=0, most=1)
+    teacher_momentum: float = option(
+        0.996, "momentum of the teacher at the start; cosine to teacher_momentum_end", least=0, most=1
+    )
+    teacher_momentum_end: float = option(1.0, "momentum of the teacher at the end", least=0, most=1)
+    freeze_last_layer: int = option(1, "epochs during which the prototypes are not trained", least=0)
     imagenet: str | None = option(None, "timm-format file of ImageNet ViT weights to start from (v2, optional)")
 
 
@@ -203,7 +210,7 @@ def _network(settings: Settings, frames: int, mels: int) -> PretrainingNetwork:
                 f"the last {(side - p) % s} would be lost; choose a crop of {p} + a multiple of {s}"
             )
     if settings.imagenet:
-        backbone.load_imagenet(settings.imagenet)
+        load_imagenet(backbone, settings.imagenet)
     width = backbone.embed_dim
     projection = ProjectionHead(
         width,

@@ -17,7 +17,6 @@ from asit.errors import AsitError
 from asit.layers.block import LAYER_NORM_EPS, Block
 from asit.layers.patch_embed import PatchEmbed
 from asit.layers.pos_embed import fit_positions
-from asit.models._imagenet import load_imagenet
 
 SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}  # width, depth, heads
 
@@ -27,15 +26,17 @@ class Settings:
     """Vision transformer."""
 
     size: str = option("base", "width/depth/heads: tiny 192/12/3, small 384/12/6, base 768/12/12", [*SIZES])
-    embed_dim: int = option(0, "width D; 0 takes it from size")
-    depth: int = option(0, "number of blocks; 0 takes it from size")
-    heads: int = option(0, "number of attention heads; 0 takes it from size")
-    mlp_ratio: float = option(4.0, "hidden width of the blocks' MLP over D")
-    patch_frames: int = option(16, "frames of a patch")
-    patch_mels: int = option(16, "mel bins of a patch; 0 means all of them (full-band patches)")
-    stride_frames: int = option(0, "frames between patches; 0 means patch_frames (no overlap)")
-    stride_mels: int = option(0, "mel bins between patches; 0 means patch_mels (no overlap)")
-    drop_path: float = option(0.1, "stochastic depth of the last block; grows linearly from 0 over the depth")
+    embed_dim: int = option(0, "width D; 0 takes it from size", least=0)
+    depth: int = option(0, "number of blocks; 0 takes it from size", least=0)
+    heads: int = option(0, "number of attention heads; 0 takes it from size", least=0)
+    mlp_ratio: float = option(4.0, "hidden width of the blocks' MLP over D", above=0)
+    patch_frames: int = option(16, "frames of a patch", least=1)
+    patch_mels: int = option(16, "mel bins of a patch; 0 means all of them (full-band patches)", least=0)
+    stride_frames: int = option(0, "frames between patches; 0 means patch_frames (no overlap)", least=0)
+    stride_mels: int = option(0, "mel bins between patches; 0 means patch_mels (no overlap)", least=0)
+    drop_path: float = option(
+        0.1, "stochastic depth of the last block; grows linearly from 0 over the depth", least=0, below=1
+    )
     position_fit: str = option(
         "interpolate", "positions of a shorter input: interpolate the table or cut it", ["interpolate", "cut"]
     )
@@ -128,10 +129,6 @@ class VisionTransformer(nn.Module):
             x = block(x, keys)
         x = self.norm(x)
         return Tokens(x[:, 0], x[:, 1:], valid)
-
-    def load_imagenet(self, path: str) -> None:
-        """Start from ImageNet weights; see :mod:`asit.models._imagenet`."""
-        load_imagenet(self, path)
 
     def _valid(self, lengths: Tensor, grid: tuple[int, int]) -> Tensor:
         starts = torch.arange(grid[0], device=lengths.device) * self.patch_embed.stride[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import safetensors.torch
 import torch
 
 from asit.config import from_dict
@@ -118,41 +117,3 @@ def test_wrong_input_names_expected_and_found() -> None:
         build()(torch.randn(1, 1, 64, 40))
     with pytest.raises(AsitError, match="found 32 bins x 5 frames"):
         build()(torch.randn(1, 1, 5, 32))
-
-
-class TestImagenet:
-    def file(self, path, side: int = 4, **changes) -> dict:
-        """A timm-format ViT of the small sizes: colour patches, side x side positions, a classifier."""
-        state = {k: torch.randn_like(v) for k, v in build().state_dict().items()}
-        state["patch_embed.proj.weight"] = torch.randn(24, 3, 8, 8)
-        state["pos_embed"] = torch.randn(1, 1 + side * side, 24)
-        state |= {"head.weight": torch.zeros(10, 24), "head.bias": torch.zeros(10), **changes}
-        if path.suffix == ".safetensors":
-            safetensors.torch.save_file(state, path)
-        else:
-            torch.save({"model": state}, path)
-        return state
-
-    @pytest.mark.parametrize("name", ["vit.safetensors", "vit.pth"])
-    def test_weights_arrive(self, tmp_path, name: str) -> None:
-        state = self.file(tmp_path / name)
-        model = build()
-        model.load_imagenet(str(tmp_path / name))
-        own = model.state_dict()
-        assert torch.allclose(own["patch_embed.proj.weight"], state["patch_embed.proj.weight"].sum(1, keepdim=True))
-        assert torch.equal(own["blocks.1.attn.qkv.weight"], state["blocks.1.attn.qkv.weight"])
-        assert torch.equal(own["pos_embed"][:, 0], state["pos_embed"][:, 0])
-        expected = fit_positions(state["pos_embed"], (4, 4), (8, 4), "interpolate")
-        assert torch.allclose(own["pos_embed"], expected)
-
-    def test_errors(self, tmp_path) -> None:
-        path = tmp_path / "vit.safetensors"
-        self.file(path, **{"patch_embed.proj.weight": torch.randn(24, 3, 16, 16)})
-        with pytest.raises(AsitError, match=r"patch_embed.proj.weight has shape \(24, 1, 16, 16\)"):
-            build().load_imagenet(str(path))
-        safetensors.torch.save_file({"x": torch.zeros(1)}, path)
-        with pytest.raises(AsitError, match=r"expected a timm ViT, missing"):
-            build().load_imagenet(str(path))
-        path.write_bytes(b"nonsense")
-        with pytest.raises(AsitError, match="cannot read ImageNet weights"):
-            build().load_imagenet(str(path))

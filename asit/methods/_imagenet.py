@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import safetensors
 import safetensors.torch
@@ -17,9 +16,7 @@ from torch import Tensor
 
 from asit.errors import AsitError
 from asit.layers.pos_embed import fit_positions
-
-if TYPE_CHECKING:
-    from asit.models.vit import VisionTransformer
+from asit.models.vit import VisionTransformer
 
 
 def load_imagenet(model: VisionTransformer, path: str) -> None:
