@@ -73,10 +73,8 @@ def build(settings: Settings, frames: int, mels: int, steps: int, steps_per_epoc
     """The learner for global crops of ``frames`` x ``mels`` in a run of ``steps`` updates.
 
     Raises:
-        AsitError: sizes or shares that do not fit.
+        AsitError: sizes that do not fit.
     """
-    if not 0 < settings.patch_share <= 1:
-        raise AsitError(f"--patch-share must lie in (0, 1], found {settings.patch_share}")
     return ASiT(settings, frames, mels, steps, steps_per_epoch)
 
 
