@@ -2,7 +2,9 @@
 # Run all tests: form of the code, then unit, contract, golden, shell and recipe tests. Makes its environment by itself
 # (2-4 minutes the first time); the tests themselves take up to 10 minutes on two cores.
 #   tools/test.sh                       everything but the cluster tests
-#   tools/test.sh --cluster             also these: they start Slurm and Grid Engine on this machine
+#   tools/test.sh --cluster             also these: they start Slurm and Grid Engine on this machine (about 5 minutes);
+#                                       those whose packages are missing are skipped and say so, see
+#                                       tools/install_cluster_packages.sh
 #   tools/test.sh tests/unit -k ark     other arguments are pytest's
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,13 +21,15 @@ export ASIT_EXTRAS=test
 . tools/path.sh
 
 cores=$(python -c 'import os; print(min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2))')
-ignore=()
-$cluster || ignore=(--ignore=tests/cluster)
 log "Checking the form of the code (about 10 seconds)"
 lint=0
 tools/lint.sh || lint=$?
 log "Running the tests in $cores processes (up to 10 minutes)"
 tests=0
-python -m pytest -q -n "$cores" --dist worksteal ${ignore[@]+"${ignore[@]}"} ${arguments[@]+"${arguments[@]}"} || tests=$?
+python -m pytest -q -n "$cores" --dist worksteal --ignore=tests/cluster ${arguments[@]+"${arguments[@]}"} || tests=$?
+if $cluster; then # one after the other: they share the daemons that they start
+    log "Running the tests on real schedulers (about 5 minutes)"
+    python -m pytest -q -rs tests/cluster || tests=$?
+fi
 [[ $lint == 0 && $tests == 0 ]] || { log "FAILED after $SECONDS s: lint $lint, pytest $tests" && exit 1; }
 log "All passed. [elapsed=${SECONDS}s]"

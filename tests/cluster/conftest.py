@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,6 +54,20 @@ def grid_engine(scratch):
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture
+def pbs(tmp_path):
+    """Stand-ins for the commands of PBS."""
+    home, bin_folder = tmp_path / "stub", tmp_path / "bin"
+    home.mkdir()
+    bin_folder.mkdir()
+    stub = Path(__file__).parent / "pbs_stub.py"
+    for name in ("qsub", "qstat", "qdel"):
+        (bin_folder / name).write_text(f"#!{sys.executable}\n" + stub.read_text())
+        (bin_folder / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "PBS_STUB": str(home)}
+    return SimpleNamespace(home=home, environment=environment)
 
 
 def start(cluster, folder, *words, **environment):

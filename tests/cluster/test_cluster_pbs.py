@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 COMMAND = "asit-run-pbs"
-
-
-@pytest.fixture
-def pbs(tmp_path):
-    home, bin_folder = tmp_path / "stub", tmp_path / "bin"
-    home.mkdir()
-    bin_folder.mkdir()
-    stub = Path(__file__).parent / "pbs_stub.py"
-    for name in ("qsub", "qstat", "qdel"):
-        (bin_folder / name).write_text(f"#!{sys.executable}\n" + stub.read_text())
-        (bin_folder / name).chmod(0o755)
-    environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "PBS_STUB": str(home)}
-    return SimpleNamespace(home=home, environment=environment)
 
 
 def submitted(pbs, number=1):

@@ -113,3 +113,13 @@ def test_pick(tmp_path):
     assert picked("all") == ([1, 2, 3, 4], [])
     assert picked("failed") == ([2, 3, 4], [])
     assert picked("incomplete") == ([3, 4], [2])
+
+
+def test_options_of_clusters():
+    words = "--dry-run --num_nodes 2 --ngpu 4 --signal-before 60 -l mem=2G -V -q all.q -sync y x.log true".split()
+    request = parse(words)
+    assert (request.dry_run, request.num_nodes, request.gpus, request.signal_before) == (True, 2, 4, 60)
+    assert request.native == ("-l", "mem=2G", "-V", "-q", "all.q")
+    assert not parse(["--dry-run", "false", "x.log", "true"]).dry_run
+    with pytest.raises(AsitError, match="--dry-run: expected true or false, found 'maybe'"):
+        parse(["--dry-run=maybe", "x.log", "true"])
