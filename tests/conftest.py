@@ -5,6 +5,11 @@ from __future__ import annotations
 import socket
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast a test runs says how busy the machine is, not whether the code is right.
+settings.register_profile("asit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("asit")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import configargparse
 
 from asit import registry
-from asit.config.fields import choices, chosen_names, default, flatten, from_dict, is_required, kind
+from asit.config.fields import chosen_names, default, flatten, from_dict, is_required, kind
 from asit.config.files import read_yaml, yaml_value
 from asit.config.values import Kind, from_words
 from asit.errors import AsitError, nearest
@@ -163,7 +163,7 @@ def _environment(fields: Mapping[str, dataclasses.Field], given: set[str], parse
         text = os.environ[variable]
         words = text.split() if kind(f).many else [text]
         try:
-            from_words(kind(f), words, choices(f))
+            from_words(kind(f), words)
         except ValueError as error:
             parser.error(f"environment variable {variable}: {error}")
         found[variable] = BETWEEN.join(words)
@@ -175,7 +175,7 @@ def _add_options(parser: _Parser, fields: Mapping[str, dataclasses.Field]) -> No
     for name, f in fields.items():
         parser.add_argument(
             _flag(name),
-            type=_converter(kind(f), choices(f)),
+            type=_converter(kind(f)),
             default=argparse.SUPPRESS,
             help=_help(f),
             metavar=_metavar(f),
@@ -185,11 +185,11 @@ def _add_options(parser: _Parser, fields: Mapping[str, dataclasses.Field]) -> No
     parser.usage = " ".join(["%(prog)s", *required, "[--option value ...]"])
 
 
-def _converter(kind: Kind, choices: Sequence[Any] | None) -> Any:
+def _converter(kind: Kind) -> Any:
     def convert(joined: str) -> Any:
         words = joined.split(BETWEEN) if kind.many and joined else []
         try:
-            return from_words(kind, words if kind.many else [joined], choices)
+            return from_words(kind, words if kind.many else [joined])
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -202,7 +202,7 @@ def _help(f: dataclasses.Field) -> str:
 
 
 def _metavar(f: dataclasses.Field) -> str:
-    limited = choices(f)
+    limited = kind(f).choices
     one = "{" + ",".join(map(str, limited)) + "}" if limited else kind(f).element.__name__.upper()
     return one + (" ..." if kind(f).many else "")
 

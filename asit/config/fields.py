@@ -10,17 +10,27 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from asit import registry
-from asit.config.values import Kind, checked, kind_of
+from asit.config.values import Kind, Limits, checked, kind_of
 from asit.errors import AsitError, nearest
 
 S = TypeVar("S")
 REQUIRED: Any = dataclasses.MISSING
 
 
-def option(default: Any, help: str, choices: Sequence[Any] | None = None) -> Any:
+def option(
+    default: Any,
+    help: str,
+    choices: Sequence[Any] | None = None,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> Any:
     """A field that is one option. Its annotation gives the type: int, float, str, bool, ``X | None``
-    (written ``none``) or ``tuple[X, ...]`` (written as several words, or a YAML list). Numbers are finite."""
-    metadata = {"help": help, "choices": choices}
+    (written ``none``) or ``tuple[X, ...]`` (written as several words, or a YAML list). Numbers are finite and lie
+    from ``least`` (or ``above`` it) to ``most`` (or ``below`` it), where these are given."""
+    metadata = {"help": help, "choices": choices, "limits": Limits(least, above, most, below)}
     if default is REQUIRED:
         return dataclasses.field(metadata=metadata, kw_only=True)
     return dataclasses.field(default=default, metadata=metadata)
@@ -124,12 +134,9 @@ def is_required(f: dataclasses.Field) -> bool:
 
 def kind(f: dataclasses.Field) -> Kind:
     """What the option accepts; a choice of component is text."""
-    return Kind(str, many=False, optional=False) if "kind" in f.metadata else kind_of(f.type)
-
-
-def choices(f: dataclasses.Field) -> Sequence[Any] | None:
-    """The values that the option is limited to, if it is."""
-    return registry.names(f.metadata["kind"]) if "kind" in f.metadata else f.metadata["choices"]
+    if "kind" in f.metadata:
+        return Kind(str, choices=registry.names(f.metadata["kind"]))
+    return kind_of(f.type)._replace(choices=f.metadata["choices"], limits=f.metadata["limits"])
 
 
 def default(f: dataclasses.Field) -> Any:
@@ -162,7 +169,7 @@ def _build(settings: type[S], values: Mapping[str, Any]) -> S:
             arguments[f.name] = Chosen(name, _build(registry.load(f.metadata["kind"], name).Settings, values))
         elif f.name in values:
             try:
-                arguments[f.name] = checked(kind(_resolved(settings, f)), values[f.name], choices(f))
+                arguments[f.name] = checked(kind(_resolved(settings, f)), values[f.name])
             except ValueError as error:
                 raise AsitError(f"option '{f.name}': {error}") from None
         elif is_required(f):

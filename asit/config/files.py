@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from asit.config.fields import choices, chosen_names, flatten, from_dict, kind
+from asit.config.fields import chosen_names, flatten, from_dict, kind
 from asit.config.values import from_yaml
 from asit.errors import AsitError, nearest
 
@@ -42,7 +42,7 @@ def yaml_value(field: Any, key: str, value: Any, where: str) -> Any:
         AsitError: a wrong type or choice, with the file and line.
     """
     try:
-        return from_yaml(kind(field), value, choices(field))
+        return from_yaml(kind(field), value)
     except ValueError as error:
         raise AsitError(f"{where}: option '{key}': {error}") from None
 

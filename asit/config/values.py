@@ -14,12 +14,34 @@ NOTHING = ("none", "null", "")  # words for None
 EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
+class Limits(NamedTuple):
+    """The range of a number; None is no limit."""
+
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+
+    def hold(self, number: float) -> bool:
+        """Whether the number lies within."""
+        low = (self.least is None or number >= self.least) and (self.above is None or number > self.above)
+        return low and (self.most is None or number <= self.most) and (self.below is None or number < self.below)
+
+    def __str__(self) -> str:
+        """``at least 0 and at most 1``."""
+        words = zip(("at least", "more than", "at most", "less than"), self, strict=True)
+        return " and ".join(f"{word} {limit:g}" for word, limit in words if limit is not None)
+
+
 class Kind(NamedTuple):
-    """What an annotation says: the type of one element, whether it is a tuple of them, whether None is a value."""
+    """What an option takes: the type of one element, whether it is a tuple of them, whether None is a value, and the
+    values that an element is limited to."""
 
     element: type
-    many: bool
-    optional: bool
+    many: bool = False
+    optional: bool = False
+    choices: Sequence[Any] | None = None
+    limits: Limits = Limits()
 
     @property
     def expected(self) -> str:
@@ -38,11 +60,11 @@ def kind_of(annotation: Any) -> Kind:
         (inner,) = (a for a in typing.get_args(annotation) if a is not type(None))
         return kind_of(inner)._replace(optional=True)
     if typing.get_origin(annotation) is tuple:
-        return Kind(typing.get_args(annotation)[0], many=True, optional=False)
-    return Kind(annotation, many=False, optional=False)
+        return Kind(typing.get_args(annotation)[0], many=True)
+    return Kind(annotation)
 
 
-def from_words(kind: Kind, words: Sequence[str], choices: Sequence[Any] | None = None) -> Any:
+def from_words(kind: Kind, words: Sequence[str]) -> Any:
     """The value of an option from the words of a command line or an environment variable.
 
     Raises:
@@ -50,10 +72,10 @@ def from_words(kind: Kind, words: Sequence[str], choices: Sequence[Any] | None =
     """
     if kind.optional and len(words) == 1 and words[0].lower() in NOTHING:
         return None
-    return checked(kind, [_from_word(kind, word) for word in words] if kind.many else _from_word(kind, *words), choices)
+    return checked(kind, [_from_word(kind, word) for word in words] if kind.many else _from_word(kind, *words))
 
 
-def from_yaml(kind: Kind, value: Any, choices: Sequence[Any] | None = None) -> Any:
+def from_yaml(kind: Kind, value: Any) -> Any:
     """The value of an option from a YAML file. As well as YAML's own types it takes numbers that YAML 1.1 reads as
     text (``5e-4``), the text ``none``, and one element in place of a list.
 
@@ -68,10 +90,10 @@ def from_yaml(kind: Kind, value: Any, choices: Sequence[Any] | None = None) -> A
         value = [_from_word(kind, v) if isinstance(v, str) else v for v in value]
     elif kind.element is not str and isinstance(value, str):
         value = _from_word(kind, value)
-    return checked(kind, value, choices)
+    return checked(kind, value)
 
 
-def checked(kind: Kind, value: Any, choices: Sequence[Any] | None = None) -> Any:
+def checked(kind: Kind, value: Any) -> Any:
     """A value of the right type: whole numbers become floats, lists become tuples where the kind says so.
 
     Raises:
@@ -82,11 +104,14 @@ def checked(kind: Kind, value: Any, choices: Sequence[Any] | None = None) -> Any
     if kind.many != isinstance(value, (list, tuple)):
         raise ValueError(f"expected {kind.expected}, found {_shown(value)}")
     elements = [_element(kind, item) for item in (value if kind.many else [value])]
-    wrong = [e for e in elements if choices is not None and e not in choices]
+    wrong = [e for e in elements if kind.choices is not None and e not in kind.choices]
     if wrong:
-        known = [str(c) for c in choices or ()]
+        known = [str(c) for c in kind.choices or ()]
         hint = f": {nearest(str(wrong[0]), known)}" if kind.element is str else ""
         raise ValueError(f"expected one of {', '.join(known)}, found {_shown(wrong[0])}{hint}")
+    outside = [e for e in elements if kind.limits != Limits() and not kind.limits.hold(e)]
+    if outside:
+        raise ValueError(f"expected {kind.limits}, found {outside[0]}")
     return tuple(elements) if kind.many else elements[0]
 
 

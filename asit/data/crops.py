@@ -25,18 +25,20 @@ Piece = tuple[int, int]  # rows [first, last) of a clip
 class CropSettings:
     """Which clips are drawn, and what is cut out of them. Two global crops a clip, independent of one another."""
 
-    global_frames: int = option(592, "frames of a global crop")
-    local_frames: int = option(192, "frames of a local crop")
-    local_crops: int = option(0, "local crops a clip (the second release: 4)")
+    global_frames: int = option(592, "frames of a global crop", least=1)
+    local_frames: int = option(192, "frames of a local crop", least=1)
+    local_crops: int = option(0, "local crops a clip (the second release: 4)", least=0)
     short_clips: str = option("pad", "clips shorter than a global crop: pad them, or leave them out", ("pad", "skip"))
     pad: str = option("silence", "fill up short clips with digital silence, or by repeating them", ("silence", "tile"))
-    min_frames: int = option(0, "leave out clips shorter than this")
+    min_frames: int = option(0, "leave out clips shorter than this", least=0)
     draw: str = option(
         "uniform",
         "clips: each once an epoch, or with replacement in proportion to their length or number of possible crops",
         ("uniform", "length", "crops"),
     )
-    roll: float = option(0.0, "probability of rotating a clip in time by a random amount first (first release: 0.5)")
+    roll: float = option(
+        0.0, "probability of rotating a clip in time by a random amount first (first release: 0.5)", least=0, most=1
+    )
 
     def __post_init__(self) -> None:
         """Raises AsitError for sizes below 1 or a probability outside [0, 1]."""

@@ -58,12 +58,14 @@ class Settings:
     out_dir: str = option(REQUIRED, "where checkpoints, logs and model.safetensors go")
     init: str = option(REQUIRED, "backbone.safetensors: architecture, front end, mean and std, and weights")
     from_scratch: bool = option(False, "draw the weights anew; all else still comes from the file")
-    crop_frames: int = option(0, "frames of a training crop and of a scoring window; 0: as in pretraining")
-    drop_path: float | None = option(None, "stochastic depth of the last block; none: as in the backbone's file")
-    layer_decay: float = option(1.0, "learning rate of a block over that of the block behind it")
+    crop_frames: int = option(0, "frames of a training crop and of a scoring window; 0: as in pretraining", least=0)
+    drop_path: float | None = option(
+        None, "stochastic depth of the last block; none: as in the backbone's file", least=0, below=1
+    )
+    layer_decay: float = option(1.0, "learning rate of a block over that of the block behind it", above=0, most=1)
     balance_classes: bool = option(False, "draw clips with replacement so that all classes are equally frequent")
-    eval_every: int = option(0, "updates between validations, at ends of epochs; 0: after each epoch")
-    max_missing: float = option(0.05, "share of labelled utterances that may lack features")
+    eval_every: int = option(0, "updates between validations, at ends of epochs; 0: after each epoch", least=0)
+    max_missing: float = option(0.05, "share of labelled utterances that may lack features", least=0, most=1)
     tags: tuple[str, ...] = option((), "name=value words for the report; task, system and seed have defaults")
     task: Chosen = chosen("tasks", "classification", "kind of task")
     head: HeadSettings = group(HeadSettings)
@@ -77,6 +79,7 @@ class Settings:
             raise AsitError(f"--layer-decay: expected a value in (0, 1], found {self.layer_decay}")
         if self.crop_frames < 0 or self.eval_every < 0:
             raise AsitError("--crop-frames and --eval-every: expected 0 or more")
+        parse_tags(self.tags)
 
 
 def finetune(settings: Settings) -> None:

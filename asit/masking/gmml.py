@@ -26,17 +26,21 @@ KINDS = ("zeros", "noise", "time", "frequency")
 class Settings:
     """Group masked model learning."""
 
-    drop_ratio: float = option(0.5, "largest share of bins dropped; drawn from U(min(0.5, ratio), ratio) per clip")
-    replace_ratio: float = option(0.3, "share of bins covered by blocks of another clip, when these are used")
-    replace_prob: float = option(0.5, "probability that a clip gets alien blocks instead of drops")
+    drop_ratio: float = option(
+        0.5, "largest share of bins dropped; drawn from U(min(0.5, ratio), ratio) per clip", least=0, most=1
+    )
+    replace_ratio: float = option(
+        0.3, "share of bins covered by blocks of another clip, when these are used", least=0, most=1
+    )
+    replace_prob: float = option(0.5, "probability that a clip gets alien blocks instead of drops", least=0, most=1)
     fill: tuple[str, ...] = option(
         ("zeros",),
         "what a dropped block becomes, drawn per block: zeros, noise, or a stripe of zeros over all bins (time) or "
         "all frames (frequency)",
         KINDS,
     )
-    align_frames: int = option(1, "blocks start and end at multiples of this many frames; 1 as published")
-    align_mels: int = option(1, "blocks start and end at multiples of this many bins; 1 as published")
+    align_frames: int = option(1, "blocks start and end at multiples of this many frames; 1 as published", least=1)
+    align_mels: int = option(1, "blocks start and end at multiples of this many bins; 1 as published", least=1)
     unbiased: bool = option(False, "corrupt the borders as often as the middle; the published sampler does not")
 
 

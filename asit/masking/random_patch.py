@@ -19,9 +19,9 @@ from asit.masking._corruption import Corruption, apply_mask
 class Settings:
     """Random patches."""
 
-    mask_ratio: float = option(0.5, "share of the grid's cells that is corrupted")
-    cell_frames: int = option(16, "frames of a cell")
-    cell_mels: int = option(16, "mel bins of a cell")
+    mask_ratio: float = option(0.5, "share of the grid's cells that is corrupted", least=0, most=1)
+    cell_frames: int = option(16, "frames of a cell", least=1)
+    cell_mels: int = option(16, "mel bins of a cell", least=1)
     fill: str = option("zeros", "what a cell becomes", ["zeros", "noise"])
 
 

@@ -18,10 +18,10 @@ from asit.masking._corruption import Corruption, apply_mask
 class Settings:
     """Time and frequency stripes."""
 
-    time_stripes: int = option(4, "stripes over all bins")
-    time_share: float = option(0.15, "longest stripe over all bins, as a share of the frames")
-    freq_stripes: int = option(2, "stripes over all frames")
-    freq_share: float = option(0.2, "widest stripe over all frames, as a share of the bins")
+    time_stripes: int = option(4, "stripes over all bins", least=0)
+    time_share: float = option(0.15, "longest stripe over all bins, as a share of the frames", least=0, most=1)
+    freq_stripes: int = option(2, "stripes over all frames", least=0)
+    freq_share: float = option(0.2, "widest stripe over all frames, as a share of the bins", least=0, most=1)
     fill: str = option("zeros", "what a stripe becomes", ["zeros", "noise"])
 
 

@@ -23,7 +23,7 @@ class Settings:
     criterion: str = option(
         "ce", "loss: softmax cross-entropy (ce) or one binary decision a class (bce)", ["ce", "bce"]
     )
-    label_smoothing: float = option(0.0, "share of the target spread evenly over all classes")
+    label_smoothing: float = option(0.0, "share of the target spread evenly over all classes", least=0, below=1)
 
 
 class Task:

@@ -20,8 +20,12 @@ from asit.tasks._labels import LabelMap
 class Settings:
     """Multi-label tagging."""
 
-    label_smoothing: float = option(0.0, "targets move from 0 and 1 towards the share 1/classes by this amount")
-    tag_threshold: float = option(0.5, "probability from which a tag is printed as a prediction; metrics ignore it")
+    label_smoothing: float = option(
+        0.0, "targets move from 0 and 1 towards the share 1/classes by this amount", least=0, below=1
+    )
+    tag_threshold: float = option(
+        0.5, "probability from which a tag is printed as a prediction; metrics ignore it", least=0, most=1
+    )
 
 
 class Task:

@@ -28,9 +28,11 @@ class HeadSettings:
         1, "take the mean over each of this many equal stretches of the clip, side by side; keeps order, for words"
     )
     head_norm: bool = option(True, "LayerNorm between pooling and the linear layer")
-    head_dropout: float = option(0.0, "share of the embedding's values dropped in front of the linear layer")
+    head_dropout: float = option(
+        0.0, "share of the embedding's values dropped in front of the linear layer", least=0, below=1
+    )
     freeze_backbone: bool = option(False, "train the head alone (linear probe)")
-    probe_layer: int | None = option(None, "take the tokens after this many blocks; none: after all of them")
+    probe_layer: int | None = option(None, "take the tokens after this many blocks; none: after all of them", least=0)
 
     def __post_init__(self) -> None:
         """Raises AsitError for a dropout outside [0, 1) or no stretch to pool over."""

@@ -39,8 +39,8 @@ class Settings:
         "weights that are evaluated and kept: the last, their moving average, or the mean of the run's tail",
         ["none", "ema", "tail"],
     )
-    ema_decay: float = option(0.999, "decay of the moving average; smaller over the first updates")
-    tail_from: float = option(0.5, "share of the updates after which the tail's mean begins")
+    ema_decay: float = option(0.999, "decay of the moving average; smaller over the first updates", least=0, below=1)
+    tail_from: float = option(0.5, "share of the updates after which the tail's mean begins", least=0, below=1)
 
     def __post_init__(self) -> None:
         """Raises AsitError for a value outside its range."""

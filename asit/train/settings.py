@@ -15,49 +15,53 @@ from asit.train.precision import CHOICES
 class TrainSettings:
     """Optimisation, schedules, logging and checkpoints of one run. Defaults are ASiT's published ones."""
 
-    epochs: int = option(100, "passes over the training set (used when steps is none)")
-    steps: int | None = option(None, "optimiser updates; none: given by epochs")
-    batch_size: int = option(32, "clips per process and micro-batch")
-    accum: int = option(1, "micro-batches per update; the global batch is batch_size x processes x accum")
+    epochs: int = option(100, "passes over the training set (used when steps is none)", least=1)
+    steps: int | None = option(None, "optimiser updates; none: given by epochs", least=1)
+    batch_size: int = option(32, "clips per process and micro-batch", least=1)
+    accum: int = option(1, "micro-batches per update; the global batch is batch_size x processes x accum", least=1)
     last_batch: str = option(
         "drop", "an epoch's incomplete last batch: leave it out, or train on it", choices=("drop", "keep")
     )
-    epoch_samples: int = option(0, "clips per epoch when drawing with replacement; 0: as many as there are")
+    epoch_samples: int = option(0, "clips per epoch when drawing with replacement; 0: as many as there are", least=0)
 
     optimizer: str = option("adamw", "adamw, or adam with L2 penalty (AST)", choices=("adamw", "adam"))
-    lr: float = option(5e-4, "peak learning rate for a global batch of lr_batch clips")
-    lr_batch: int = option(256, "the learning rate is lr x global batch / lr_batch; 0: lr as given")
+    lr: float = option(5e-4, "peak learning rate for a global batch of lr_batch clips", least=0)
+    lr_batch: int = option(256, "the learning rate is lr x global batch / lr_batch; 0: lr as given", least=0)
     lr_schedule: str = option("cosine", "after the warm-up", choices=("cosine", "step", "constant"))
-    min_lr: float = option(1e-6, "where the cosine ends (not scaled with the batch)")
-    lr_factor: float = option(0.85, "step schedule: multiply by this")
-    lr_factor_from: int = option(5, "step schedule: first epoch (from 0) with a lowered rate")
-    lr_factor_every: int = option(1, "step schedule: epochs between two cuts")
-    warmup_epochs: float = option(10.0, "epochs of linear warm-up from 0 (used when warmup_steps is none)")
-    warmup_steps: int | None = option(None, "updates of linear warm-up from 0; none: given by warmup_epochs")
-    weight_decay: float = option(0.04, "weight decay at the start")
-    weight_decay_end: float | None = option(0.4, "weight decay at the end (cosine); none: constant")
-    betas: tuple[float, ...] = option((0.9, 0.999), "Adam's two decay rates")
-    eps: float = option(1e-8, "Adam's epsilon")
-    clip_grad: float = option(3.0, "largest gradient norm; 0: no clipping")
+    min_lr: float = option(1e-6, "where the cosine ends (not scaled with the batch)", least=0)
+    lr_factor: float = option(0.85, "step schedule: multiply by this", least=0)
+    lr_factor_from: int = option(5, "step schedule: first epoch (from 0) with a lowered rate", least=0)
+    lr_factor_every: int = option(1, "step schedule: epochs between two cuts", least=1)
+    warmup_epochs: float = option(10.0, "epochs of linear warm-up from 0 (used when warmup_steps is none)", least=0)
+    warmup_steps: int | None = option(None, "updates of linear warm-up from 0; none: given by warmup_epochs", least=0)
+    weight_decay: float = option(0.04, "weight decay at the start", least=0)
+    weight_decay_end: float | None = option(0.4, "weight decay at the end (cosine); none: constant", least=0)
+    betas: tuple[float, ...] = option((0.9, 0.999), "Adam's two decay rates", least=0, below=1)
+    eps: float = option(1e-8, "Adam's epsilon", above=0)
+    clip_grad: float = option(3.0, "largest gradient norm; 0: no clipping", least=0)
     clip_mode: str = option("tensor", "norm of each parameter tensor, or of all together", choices=("tensor", "global"))
 
     precision: str = option(
         "fp32", "arithmetic of the forward pass; auto: bf16 (autocast) where the hardware has it", choices=CHOICES
     )
-    ngpu: int | None = option(None, "GPUs on this machine; 0: CPU; none: one if there is one, else CPU")
-    num_procs: int = option(1, "processes when training on the CPU (gloo)")
-    threads: int = option(0, "CPU threads per process; 0: all cores shared among the processes")
-    num_workers: int = option(1, "data-loading processes per training process; 0: load in the training process")
-    prefetch: int = option(4, "batches each data-loading process keeps ready")
+    ngpu: int | None = option(None, "GPUs on this machine; 0: CPU; none: one if there is one, else CPU", least=0)
+    num_procs: int = option(1, "processes when training on the CPU (gloo)", least=1)
+    threads: int = option(0, "CPU threads per process; 0: all cores shared among the processes", least=0)
+    num_workers: int = option(
+        1, "data-loading processes per training process; 0: load in the training process", least=0
+    )
+    prefetch: int = option(4, "batches each data-loading process keeps ready", least=1)
     seed: int = option(0, "everything random in the run derives from this number")
 
-    log_every: int = option(50, "updates between two log lines")
-    save_every: int = option(0, "updates between two checkpoints; 0: by save_minutes only (and at the end)")
-    save_minutes: float = option(10.0, "minutes between two checkpoints; 0: by save_every only (and at the end)")
-    keep: int = option(2, "checkpoints to keep (at least 2)")
-    picture_every: int = option(0, "updates between two pictures; 0: at the end only")
+    log_every: int = option(50, "updates between two log lines", least=1)
+    save_every: int = option(0, "updates between two checkpoints; 0: by save_minutes only (and at the end)", least=0)
+    save_minutes: float = option(
+        10.0, "minutes between two checkpoints; 0: by save_every only (and at the end)", least=0
+    )
+    keep: int = option(2, "checkpoints to keep (at least 2)", least=2)
+    picture_every: int = option(0, "updates between two pictures; 0: at the end only", least=0)
     tensorboard: bool = option(True, "write TensorBoard event files")
-    bad_steps: int = option(5, "updates with a non-finite loss or gradient to skip before the run stops")
+    bad_steps: int = option(5, "updates with a non-finite loss or gradient to skip before the run stops", least=0)
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accum", "num_procs", "log_every", "prefetch", "lr_factor_every"):

@@ -36,6 +36,8 @@ class Settings:
     sizes: tuple[float, ...] = option((1.0, 2.0), "several numbers")
     tags: tuple[str, ...] = option((), "several words")
     level: int = option(1, "one of three", choices=(1, 2, 3))
+    share: float | None = option(None, "a share above 0", above=0, most=1)
+    decays: tuple[float, ...] = option((0.9,), "shares below 1", least=0, below=1)
     inner: Inner = group(Inner)
     masking: Chosen = chosen("masking", "gmml", "a component")
 
@@ -181,6 +183,10 @@ class TestSpelling:
         assert run("--config", conf("sizes: 7\ntags: a b")).tags == ("a b",)
         assert run("--config", conf("sizes: []")).sizes == ()
 
+    def test_limits_are_values_or_not(self) -> None:
+        assert (run("--share", "1").share, run("--share", "none").share) == (1.0, None)
+        assert run("--decays", "0", "0.999").decays == (0.0, 0.999)
+
     def test_whole_numbers_become_floats(self, conf) -> None:
         assert isinstance(run("--config", conf("limit: 1")).limit, float)
         assert isinstance(run("--limit", "1").limit, float)
@@ -209,6 +215,10 @@ class TestWrongCommandLine:
             (["--level", "4"], "--level: expected one of 1, 2, 3, found 4"),
             (["--mode", "fats"], "--mode: expected one of fast, slow, found 'fats': did you mean 'fast'?"),
             (["--config"], "--config: expected a file"),
+            (["--share", "0"], "--share: expected more than 0 and at most 1, found 0.0"),
+            (["--share", "1.01"], "--share: expected more than 0 and at most 1, found 1.01"),
+            (["--decays", "0", "1"], "--decays: expected at least 0 and less than 1, found 1.0"),
+            (["--decays", "-0.1"], "--decays: expected at least 0 and less than 1, found -0.1"),
         ],
     )
     def test_message(self, capsys, words, message) -> None:
@@ -248,6 +258,7 @@ class TestWrongFile:
             ("path:", "option 'path': expected text, found nothing"),
             ("mode: fats", "a conf.yaml:1: option 'mode': expected one of fast, slow, found 'fats'"),
             ("level: 7", "option 'level': expected one of 1, 2, 3, found 7"),
+            ("share: 2", "a conf.yaml:1: option 'share': expected more than 0 and at most 1, found 2.0"),
             ("masking: gmlm", "a conf.yaml:1: unknown masking 'gmlm': did you mean 'gmml'?"),
             ("a: 1\n b: 2\n", "a conf.yaml:2: not valid YAML: "),
             ("a: [1\n", "not valid YAML"),
@@ -380,6 +391,7 @@ class TestDictionaries:
             ({"path": "p", "sizes": 1.0}, "option 'sizes': expected a number or a list of such, found 1.0"),
             ({"path": "p", "mode": "fats"}, "option 'mode': expected one of fast, slow, found 'fats'"),
             ({"path": "p", "limit": float("nan")}, "option 'limit': expected a finite number, found nan"),
+            ({"path": "p", "share": 0.0}, "option 'share': expected more than 0"),
             ({}, "option 'path' is missing: a path"),
         ],
     )
