@@ -17,6 +17,7 @@ the job's number in the log's name and in the command. Takes the command line of
   --gpu N             GPUs of each job: it sees only these (CUDA_VISIBLE_DEVICES); 0 hides all
   --pick WHICH        all; failed: jobs whose log does not end with success; incomplete: jobs that did not end [all]
   --retries N         start a failed job again, up to N times [0]
+  --dry-run           only print the commands
   --mem 4G --time T --config FILE and other options of cluster back ends are accepted and have no effect here.
 
 Arguments reach the command as they are. Words that are shell operators on their own (| > && ; 2>&1 ...) are honoured.

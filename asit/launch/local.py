@@ -8,6 +8,7 @@ failure is told with its cause. ``--mem``, ``--time`` and ``--config`` are for c
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -36,6 +37,10 @@ def run(request: Request, program: str) -> int:
         AsitError: a log cannot be written, more GPUs are asked for than there are.
     """
     todo, failed = request.picked()
+    if request.dry_run:
+        for job in map(request.job, todo):
+            print(f"{job.line()} >{shlex.quote(job.log)} 2>&1")
+        return 0
     for index in todo:
         make_log_folder(request.job(index).log)
     devices = visible_gpus() if request.gpus else []

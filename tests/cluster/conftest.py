@@ -85,7 +85,7 @@ def start(cluster, folder, *words, **environment):
     )
 
 
-def finish(process, code=0, timeout=150):
+def finish(process, code=0, timeout=300):
     """What a command printed, once it has ended with the expected code."""
     try:
         printed = process.communicate(timeout=timeout)[0]

@@ -27,7 +27,7 @@ def missing(commands: Sequence[str]) -> list[str]:
     return [c for c in commands if shutil.which(c, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
     """Poll until a condition holds."""
     limit = time.monotonic() + seconds
     while not condition():

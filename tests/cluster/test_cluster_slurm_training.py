@@ -67,7 +67,7 @@ def losses(home, out):
 
 
 def reach(home, out, step, process):
-    wait_until(lambda: process.poll() is not None or len(losses(home, out)) >= step, f"step {step}", 90)
+    wait_until(lambda: process.poll() is not None or len(losses(home, out)) >= step, f"step {step}", 300)
     assert process.poll() is None, process.communicate()[0]
 
 
@@ -102,13 +102,13 @@ def training(pid):
 
 
 def test_a_notice_before_the_time_limit_saves_and_queues_again(slurm, home, whole):
-    words = ["--num-nodes", 2, "--time", 2, "--signal-before", 60, "log/notice.log"]
+    words = ["--num-nodes", 2, "--time", 2, "--signal-before", 45, "log/notice.log"]
     process = start(slurm, home, "asit-run-slurm", *words, *command("notice", STEPS, 2))
     reach(home, "notice", 10, process)
     ranks = [pid for pid in on_node("n1") + on_node("n2") if training(pid)]
     assert len(ranks) == 2
     kill(ranks, signal.SIGSTOP)  # a long step: it ends when Slurm gives notice, which begins with SIGCONT
-    wait_until(lambda: "stopped by SIGUSR2" in (home / "log/notice.log").read_text(), "Slurm's notice", 100)
+    wait_until(lambda: "stopped by SIGUSR2" in (home / "log/notice.log").read_text(), "Slurm's notice", 150)
     assert finish(process) == ""
     log = (home / "log/notice.log").read_text()
     assert "with status 85" in log

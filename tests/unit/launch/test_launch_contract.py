@@ -116,7 +116,24 @@ def test_pick(tmp_path):
 
 
 def test_options_of_clusters():
-    words = "--dry-run --num_nodes 2 --ngpu 4 --signal-before 60 -l mem=2G -V -q all.q -sync y x.log true".split()
+    words = [
+        "--dry-run",
+        "--num_nodes",
+        "2",
+        "--ngpu",
+        "4",
+        "--signal-before",
+        "60",
+        "-l",
+        "mem=2G",
+        "-V",
+        "-q",
+        "all.q",
+        "-sync",
+        "y",
+        "x.log",
+        "true",
+    ]
     request = parse(words)
     assert (request.dry_run, request.num_nodes, request.gpus, request.signal_before) == (True, 2, 4, 60)
     assert request.native == ("-l", "mem=2G", "-V", "-q", "all.q")

@@ -115,6 +115,15 @@ def test_visible_gpus(monkeypatch):
     assert visible_gpus() == []
 
 
+def test_dry_run(tmp_path):
+    done = subprocess.run(
+        [*COMMAND, "--dry-run", "JOB=1:2", "a b.JOB.log", "touch", "it's JOB"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[1] == """touch 'it'"'"'s 2' >'a b.2.log' 2>&1"""
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_threads(tmp_path):
     run(tmp_path, "--num-threads", "3", "x.log", "sh", "-c", "echo threads=$OMP_NUM_THREADS")
     text = (tmp_path / "x.log").read_text()
