@@ -1,15 +1,23 @@
-"""Parameter names of the authors' released checkpoints, both variants, and ours.
+"""The authors' released checkpoints, both variants: their parameter names, and a file of ours from one of theirs.
 
 Official files prefix the student's names with ``module.``; the map below works on names without it.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 
+from asit.config import REQUIRED, from_dict, option, to_dict
 from asit.errors import AsitError
+from asit.features.fbank import FbankSettings
+from asit.io import model_file
+from asit.models import vit
 
 # Official prefix -> ours. v1 has head_cls with one layer per kind of token, v2 one shared head.
 PREFIXES = {
@@ -51,3 +59,88 @@ def import_network(official: Mapping[str, Tensor], expected: Iterable[str]) -> d
     if differing:
         raise AsitError(f"the checkpoint does not fit the model: {', '.join(differing[:5])} ({len(differing)} in all)")
     return state
+
+
+# Constants of both variants: heads are 64 wide; mean and deviation are AudioSet's (paper, section IV).
+HEAD_WIDTH = 64
+MELS = 128
+STATS = {"mean": -4.2677393, "std": 4.5689974, "frames": 0}  # frames: not published
+RATES = {"v1": 32000, "v2": 16000}
+
+
+@dataclass(frozen=True)
+class ImportSettings:
+    """Turn a released ASiT checkpoint into a backbone.safetensors to fine-tune, embed or score with."""
+
+    checkpoint: str = option(REQUIRED, "official checkpoint, a PyTorch file with 'student' and 'teacher'")
+    out: str = option(REQUIRED, "backbone.safetensors to write")
+    network: str = option("teacher", "which of the two networks", ["teacher", "student"])
+    heads: int = option(0, "attention heads; 0: one for every 64 of the width, as published")
+
+
+def import_model(settings: ImportSettings) -> dict[str, Any]:
+    """Write ``settings.out`` and return its metadata. Sizes and variant are read off the weights.
+
+    Raises:
+        AsitError: unreadable file, no such network in it, or weights that are no ASiT backbone.
+    """
+    official = _network_of(settings)
+    variant = "v1" if any(name.startswith("head_cls.") for name in official) else "v2"
+    state = {
+        name.removeprefix("backbone."): value.float()
+        for name, value in official.items()
+        if name.startswith("backbone.")
+    }
+    try:
+        width, _, patch_frames, patch_mels = state["patch_embed.proj.weight"].shape
+        patches = state["pos_embed"].shape[1] - 1
+        depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
+    except (KeyError, ValueError):
+        raise AsitError(f"{settings.checkpoint}: '{settings.network}' holds no ViT backbone of ASiT") from None
+    sizes = {
+        "embed_dim": width,
+        "depth": depth,
+        "heads": settings.heads or max(1, width // HEAD_WIDTH),
+        "patch_frames": patch_frames,
+        "patch_mels": patch_mels,
+    }
+    frames = patches // (MELS // patch_mels) * patch_frames
+    model_settings = from_dict(vit.Settings, sizes)
+    with torch.device("meta"):
+        expected = vit.build(model_settings, frames, MELS).state_dict()
+    differing = sorted(name for name in expected.keys() | state.keys() if not _fits(name, expected, state))
+    if differing:
+        raise AsitError(
+            f"{settings.checkpoint}: {len(differing)} weights do not fit a ViT of width {width} and depth {depth}, "
+            f"such as '{differing[0]}'; expected a checkpoint of the released code"
+        )
+    metadata = {
+        "kind": "backbone",
+        "model": "vit",
+        "model_settings": to_dict(model_settings),
+        "frames": frames,
+        "mels": MELS,
+        "front_end": to_dict(from_dict(FbankSettings, {"sample_rate": RATES[variant], "num_mel_bins": MELS})),
+        "stats": STATS,
+        "provenance": {"method": "asit", "network": settings.network, "released variant": variant},
+    }
+    model_file.save(settings.out, state, metadata)
+    return metadata
+
+
+def _network_of(settings: ImportSettings) -> dict[str, Tensor]:
+    try:
+        # The files also hold the run's options as a plain Namespace; nothing else is let in.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(settings.checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a file that is not its own
+        reason = " ".join(str(error).split())[:200]
+        raise AsitError(f"{settings.checkpoint}: cannot read as a PyTorch checkpoint: {reason}") from None
+    if not isinstance(content, dict) or settings.network not in content:
+        found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        raise AsitError(f"{settings.checkpoint}: expected an entry '{settings.network}', found {found}")
+    return {name.removeprefix("module."): value for name, value in content[settings.network].items()}
+
+
+def _fits(name: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
+    return name in expected and name in found and expected[name].shape == found[name].shape
