@@ -29,6 +29,7 @@ LAG = 15.0
 """Seconds that a result may take to appear on a shared file system."""
 _OWN = frozenset({"config", "pick", "retries", "dry-run", "max-jobs-run"})  # options that submissions do not see
 _KILLED = 137
+_SILENCE = 120.0  # seconds without an answer of the scheduler after which the person is told
 
 
 class _StopError(Exception):
@@ -218,7 +219,7 @@ class _Runner:
         done: dict[int, _Outcome] = {}
         silent: dict[int, float] = {}  # tasks that are gone without a result, and since when
         pause, next_question = 0.05, time.monotonic() + min(0.5, self._poll)
-        between = min(0.5, self._poll)
+        between, answered = min(0.5, self._poll), time.monotonic()
         while True:
             for index in _results(results, todo):
                 if index not in done:
@@ -228,6 +229,12 @@ class _Runner:
             self._check_stop()
             if time.monotonic() >= next_question:
                 states = self._scheduler.states(job_id)
+                if states is not None:
+                    answered = time.monotonic()
+                elif time.monotonic() - answered > _SILENCE:
+                    answered = time.monotonic()
+                    silence = f"{self._scheduler.title} has not answered for a while; still waiting for job {job_id}"
+                    print(f"{self._program}: {silence}", file=sys.stderr)
                 for index in todo if states is not None else ():
                     if index in done or index in _results(results, todo):
                         continue

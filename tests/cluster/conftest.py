@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import grid_engine_cluster
 import slurm_cluster
 
+STARTED: list[subprocess.Popen[str]] = []
 BIN = Path(sys.executable).parent
 
 
@@ -74,7 +75,7 @@ def start(cluster, folder, *words, **environment):
     """Start one of our commands, as a recipe would."""
     mine = {"PATH": f"{BIN}:{cluster.environment['PATH']}", "ASIT_POLL_SECONDS": "0.5", "OMP_NUM_THREADS": "1"}
     mine |= {"XDG_CONFIG_HOME": str(folder / "no-config")}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [str(w) for w in words],
         cwd=folder,
         env={**cluster.environment, **mine, **environment},
@@ -83,6 +84,19 @@ def start(cluster, folder, *words, **environment):
         stderr=subprocess.STDOUT,
         text=True,
     )
+    STARTED.append(process)
+    return process
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _none_left():
+    """End the commands that failed tests have left running; they cancel their jobs."""
+    yield
+    for process in STARTED:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=60)
+    STARTED.clear()
 
 
 def finish(process, code=0, timeout=300):

@@ -58,6 +58,15 @@ def test_a_job_over_its_time_limit_is_named(grid_engine, run, tmp_path):
     assert last_code(str(tmp_path / "x.log")) == 1
 
 
+def test_a_notice_before_the_time_limit_saves_and_queues_again(grid_engine, run, tmp_path):
+    script = "echo run; test ! -e saved || exit 0; trap 'touch saved; exit 85' USR1; while :; do sleep 0.1; done"
+    words = ["--time", "0:1:0", "--signal-before", 57, "x.log", "sh", "-c", script]
+    assert run(grid_engine, tmp_path, COMMAND, *words) == ""
+    lines = (tmp_path / "x.log").read_text().splitlines()
+    assert lines.count("run") == 2
+    assert [line.split()[-1] for line in lines if line.startswith("# Finished")] == ["85", "0"]
+
+
 def test_stopping_the_command_deletes_the_jobs(grid_engine, tmp_path):
     process = start(grid_engine, tmp_path, COMMAND, "x.log", "sleep", 300)
     wait_until((tmp_path / "x.log").exists, "the job runs")
