@@ -161,6 +161,7 @@ class ASiT(nn.Module):
             "entropy_of_mean_cls": global_["mean_entropy"],
             "entropy_patch": local_["entropy"],
             "entropy_of_mean_patch": local_["mean_entropy"],
+            **{f"ln_k_{kind}": total.new_tensor(most) for kind, most in self.ln_k.items()},  # the entropies' ceiling
         }
 
     def before_update(self, step: int) -> None:

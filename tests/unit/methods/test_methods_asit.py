@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -173,7 +175,8 @@ def test_warnings() -> None:
 def test_warnings_come_from_the_logged_losses() -> None:
     learner = build(teacher_temp_start=50.0, teacher_temp=50.0)  # a temperature that makes every target uniform
     losses = {k: v.item() for k, v in learner.losses(batch(), 0, gen()).items()}
-    assert losses["entropy_cls"] == pytest.approx(learner.ln_k["cls"], abs=1e-2)
+    assert losses["entropy_cls"] == pytest.approx(losses["ln_k_cls"], abs=1e-2)
+    assert losses["ln_k_patch"] == pytest.approx(math.log(20))
     assert ["teacher is almost uniform" in w for w in learner.warnings(losses, 19)] == [True, True]
 
 
