@@ -40,8 +40,8 @@ def select(from_dir: str, data_dir: str) -> int:
         missing = [utt for utt in utts if utt not in table]
         if missing:
             raise AsitError(
-                f"{source.file(name)}: no entry for {len(missing)} of the {len(utts)} utterances of {data_dir}, such as "
-                f"'{missing[0]}'; make features for them first"
+                f"{source.file(name)}: no entry for {len(missing)} of the {len(utts)} utterances of {data_dir}, "
+                f"such as '{missing[0]}'; make features for them first"
             )
         write_table(target.file(name), {utt: table[utt] for utt in utts})
     for name in FILES:

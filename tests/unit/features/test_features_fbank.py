@@ -16,7 +16,6 @@ from asit.errors import AsitError
 from asit.features.fbank import WINDOWS, Fbank, FbankSettings
 from asit.features.mel import BandedProduct, mel_filters
 
-
 FLOOR = np.log(np.finfo(np.float32).eps)  # under every logarithm
 
 
