@@ -35,3 +35,7 @@ def main() -> None:
     code = run(Pbs(), sys.argv[1:], os.path.basename(sys.argv[0]), USAGE)
     if code:
         raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
