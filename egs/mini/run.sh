@@ -35,8 +35,9 @@ for draw in 0 1 2; do sets+=("spk_train_10pct_$draw" "spk_train_few_$draw"); don
 read -r -a job <<<"$train_cmd"
 read -r -a pretrain_job <<<"$pretrain_cmd"
 
-plan() { # writes the options of all runs; prints how many fine-tuning, scoring and baseline runs there are
-    local/plan_runs.py --seeds "$seeds" --conf "$finetune_conf" --data "$data" --exp "$exp" --out "$exp/runs"
+plan() { # writes the options of all runs; prints how many pretraining, fine-tuning, scoring and baseline runs there are
+    local/plan_runs.py --seeds "$seeds" --pretrain-config "$pretrain_config" --finetune-conf "$finetune_conf" \
+        --data "$data" --exp "$exp" --out "$exp/runs"
 }
 
 if begin 0 data "Data directories from the corpus" "$corpus/manifest.tsv" "$corpus/splits" -- "$data/all/wav.scp"; then
@@ -54,24 +55,26 @@ if begin 2 stats "Mean and standard deviation of the pool" "$data/pool/feats.scp
     asit-compute-stats --data-dir "$data/pool"
 fi
 
-if begin 3 pretrain "Pretrain without labels" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
-    for ((seed = 0; seed < seeds; seed++)); do
-        log "seed $seed: progress in $exp/pretrain_$seed/train.log"
-        "${pretrain_job[@]}" "$exp/log/pretrain_$seed.log" \
-            asit-pretrain --config "$pretrain_config" --data-dir "$data/pool" --out-dir "$exp/pretrain_$seed" \
-            --seed "$seed" --ngpu "$ngpu" ${short_pretrain[@]+"${short_pretrain[@]}"}
-    done
+if begin 3 pretrain "Pretrain without labels" local/plan_runs.py "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
+    read -r runs _ < <(plan)
+    together=$((ngpu > 0 || runs == 1 ? 1 : runs < nj ? runs : nj)) # runs at a time; they share the cores
+    threads=$(($(env -u OMP_NUM_THREADS nproc) / together))
+    ((threads > 0)) || threads=1
+    log "$runs run(s), $together at a time; progress in $exp/pretrain_*/train.log"
+    "${pretrain_job[@]}" --max-jobs-run "$together" --num-threads "$threads" JOB=1:"$runs" "$exp/log/pretrain.JOB.log" \
+        asit-pretrain --config "$exp/runs/pretrain.JOB.yaml" --ngpu "$ngpu" --threads "$threads" \
+        ${short_pretrain[@]+"${short_pretrain[@]}"}
 fi
 
 if begin 4 finetune "Fine-tune, pretrained and from scratch" \
     local/plan_runs.py "$finetune_conf/finetune_speaker.yaml" "$finetune_conf/finetune_keyword.yaml"; then
-    read -r runs _ _ < <(plan)
+    read -r _ runs _ < <(plan)
     "${job[@]}" --max-jobs-run "$nj" JOB=1:"$runs" "$exp/log/finetune.JOB.log" \
         asit-finetune --config "$exp/runs/finetune.JOB.yaml" ${short_finetune[@]+"${short_finetune[@]}"}
 fi
 
 if begin 5 score "Score on the test sets; trivial baseline"; then
-    read -r _ runs baselines < <(plan)
+    read -r _ _ runs baselines < <(plan)
     "${job[@]}" --max-jobs-run "$nj" JOB=1:"$runs" "$exp/log/score.JOB.log" \
         asit-evaluate --config "$exp/runs/score.JOB.yaml" --threads 1
     "${job[@]}" --max-jobs-run "$nj" JOB=1:"$baselines" "$exp/log/baseline.JOB.log" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One YAML file of options for every run of the table: <out>/{finetune,score,baseline}.<N>.yaml, N from 1.
+"""One YAML file of options for every run: <out>/{pretrain,finetune,score,baseline}.<N>.yaml, N from 1.
 
 Each seed has its own pretraining, its own draw of the small label sets and its own order of the training clips; the
 pretrained and the from-scratch run of a pair differ in --from-scratch alone. Prints how many files of each kind.
@@ -8,12 +8,11 @@ pretrained and the from-scratch run of a pair differ in --from-scratch alone. Pr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from asit.config import option, parse
+from asit.config import option, parse, read_yaml
 from asit.errors import command
 from asit.io.atomic import write_text
 
@@ -29,26 +28,29 @@ RUNS = [
 
 @dataclass(frozen=True)
 class PlanSettings:
-    """Write the options of all fine-tuning, scoring and baseline runs."""
+    """Write the options of all pretraining, fine-tuning, scoring and baseline runs."""
 
     seeds: int = option(1, "number of seeds, 0 to seeds - 1")
     data: str = option("data", "folder of the data directories")
     exp: str = option("exp", "folder of the experiments")
-    conf: str = option("conf", "folder of finetune_speaker.yaml and finetune_keyword.yaml")
+    pretrain_config: str = option("conf/pretrain.yaml", "options that all pretraining runs share")
+    finetune_conf: str = option("conf", "folder of finetune_speaker.yaml and finetune_keyword.yaml")
     out: str = option("exp/runs", "folder of the files written")
 
 
 def plan(settings: PlanSettings) -> dict[str, list[dict[str, Any]]]:
     """Options of every run by kind."""
-    runs: dict[str, list[dict[str, Any]]] = {"finetune": [], "score": [], "baseline": []}
+    runs: dict[str, list[dict[str, Any]]] = {"pretrain": [], "finetune": [], "score": [], "baseline": []}
     for seed in range(settings.seeds):
+        own = {"data_dir": f"{settings.data}/pool", "out_dir": f"{settings.exp}/pretrain_{seed}", "seed": seed}
+        runs["pretrain"].append({**read(settings.pretrain_config), **own})
         for task, labels, *sets, conf in RUNS:
             name = f"{task}_{labels.replace('%', 'pct')}"
             train, valid, test = (f"{settings.data}/{d.format(draw=seed % DRAWS)}" for d in sets)
             tags = [f"task={task}", f"labels={labels}", f"seed={seed}"]
             for scratch in (False, True):
                 out = f"{settings.exp}/{name}_{'scratch' if scratch else 'pretrained'}_{seed}"
-                base = yaml.safe_load(Path(settings.conf, f"finetune_{conf}.yaml").read_text(encoding="utf-8"))
+                base = read(f"{settings.finetune_conf}/finetune_{conf}.yaml")
                 own = {"train_dir": train, "valid_dir": valid, "out_dir": out, "seed": seed, "tags": tags}
                 init = f"{settings.exp}/pretrain_{seed}/backbone.safetensors"
                 runs["finetune"].append({**base, **own, "init": init, "from_scratch": scratch})
@@ -56,6 +58,11 @@ def plan(settings: PlanSettings) -> dict[str, list[dict[str, Any]]]:
             own = {"train_dir": train, "valid_dir": valid, "test_dir": test, "tags": tags}
             runs["baseline"].append({**own, "out_dir": f"{settings.exp}/{name}_baseline_{seed}"})
     return runs
+
+
+def read(path: str) -> dict[str, Any]:
+    """The options in a configuration file."""
+    return {name: value for name, (value, _) in read_yaml(path).items()}
 
 
 @command
