@@ -222,6 +222,7 @@ def _minutes(folder: str) -> str:
         stages.append((found[1], path.name, int(found[2])))
     if not stages:
         raise AsitError(f"{folder}: expected records of finished stages, found none")
-    lines = ["## Wall time", "", "| stage | minutes |", "|---|---|"]
+    note = "Each stage's last start; what an earlier start of it had finished before it was interrupted is not counted."
+    lines = ["## Wall time", "", note, "", "| stage | minutes |", "|---|---|"]
     lines += [f"| {name} | {seconds / 60:.1f} |" for _, name, seconds in sorted(stages)]
     return "\n".join([*lines, f"| all | {sum(seconds for *_, seconds in stages) / 60:.1f} |"])
