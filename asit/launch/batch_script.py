@@ -144,8 +144,8 @@ _RUN = """asit_pass_on() {
 }
 trap 'asit_pass_on USR1' USR1
 trap 'asit_pass_on USR2' USR2
-trap 'asit_signalled=1' TERM # schedulers send it to every process of the job
-asit_code="" asit_child=""
+trap 'asit_signalled=1 asit_terminated=1' TERM # schedulers send it to every process of the job
+asit_code="" asit_child="" asit_terminated=""
 "${asit_command[@]}" &
 asit_child=$!
 while :; do

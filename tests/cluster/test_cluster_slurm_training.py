@@ -102,7 +102,7 @@ def training(pid):
 
 
 def test_a_notice_before_the_time_limit_saves_and_queues_again(slurm, home, whole):
-    words = ["--num-nodes", 2, "--time", 2, "--signal-before", 45, "log/notice.log"]
+    words = ["--num-nodes", 2, "--time", 2, "--signal-before", 60, "log/notice.log"]
     process = start(slurm, home, "asit-run-slurm", *words, *command("notice", STEPS, 2))
     reach(home, "notice", 10, process)
     ranks = [pid for pid in on_node("n1") + on_node("n2") if training(pid)]

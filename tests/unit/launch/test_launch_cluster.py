@@ -155,6 +155,16 @@ def test_jobs_own_scripts(slurm, tmp_path):
     assert [(p.name, p.read_text()) for p in results.iterdir()] == [("1", "85\n")]
 
 
+def test_a_step_that_slurm_kills_is_no_success(slurm, tmp_path):
+    """srun has been seen to end with 0 when its step was killed at the time limit."""
+    run(tmp_path, "--dry-run", "--num-nodes", "2", "x.log", "true")
+    slurm("srun", "kill -TERM $PPID; sleep 0.3; exit 0")
+    slurm("hostname", "echo here")
+    (tmp_path / "q/x.results").mkdir()
+    subprocess.run(["bash", tmp_path / "q/x.sh"], env={**os.environ, "SLURM_JOB_ID": "7"}, check=False)
+    assert (tmp_path / "q/x.results/1").read_text() == "143\n"
+
+
 def test_ids_and_states():
     assert [Slurm().job_id(t) for t in ("12\n", "12;here\n", "Submitted batch job 12\n", "oops")] == ["12"] * 3 + [""]
     assert GridEngine().job_id('Your job-array 4.1-3:1 ("x.sh") has been submitted\n') == "4"
