@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from asit import registry
-from asit.config import Chosen, chosen, group, option
+from asit.config import Chosen, chosen, option
 from asit.errors import AsitError
 from asit.layers.heads import ProjectionHead, ReconstructionHead
 from asit.losses.global_distillation import GlobalDistillation
@@ -38,7 +38,7 @@ from asit.schedules import Cosine, EpochRamp
 class Settings:
     """ASiT. The defaults are the second released variant (v2)."""
 
-    model: vit.Settings = group(vit.Settings)
+    model: Chosen = chosen("models", "vit", "backbone")
     masking: Chosen = chosen("masking", "gmml", "corruption of the student's global views")
     head_hidden: int = option(2048, "hidden width of the projection head", least=1)
     head_bottleneck: int = option(256, "width that is L2-normalised before the prototypes", least=1)
@@ -200,7 +200,7 @@ class ASiT(nn.Module):
 
 
 def _network(settings: Settings, frames: int, mels: int) -> PretrainingNetwork:
-    backbone = vit.build(settings.model, frames, mels)
+    backbone = registry.load("models", settings.model.name).build(settings.model.settings, frames, mels)
     patch, stride = backbone.patch_embed.patch, backbone.patch_embed.stride
     for side, p, s, name in zip((frames, mels), patch, stride, ("frames", "mel bins"), strict=True):
         if (side - p) % s:

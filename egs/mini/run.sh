@@ -34,6 +34,7 @@ for draw in 0 1 2; do sets+=("spk_train_10pct_$draw" "spk_train_few_$draw"); don
 ((ngpu > 0)) && pretrain_cmd=$cuda_cmd || pretrain_cmd=$train_cmd
 read -r -a job <<<"$train_cmd"
 read -r -a pretrain_job <<<"$pretrain_cmd"
+((ngpu == 0)) || pretrain_job+=(--gpu "$ngpu")
 
 plan() { # writes the options of all runs; prints how many pretraining, fine-tuning, scoring and baseline runs there are
     local/plan_runs.py --seeds "$seeds" --pretrain-config "$pretrain_config" --finetune-conf "$finetune_conf" \
