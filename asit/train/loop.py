@@ -75,7 +75,9 @@ class Loop:
         self.bf16 = use_bf16(settings.precision, place.device)
         self.generator = torch.Generator(device=place.device)
         self.checkpoints = CheckpointDir(self.out_dir / "checkpoints", settings.keep)
-        self.guard = Guard(self.module, settings.bad_steps)
+        self.guard = Guard(
+            self.module, min(settings.bad_steps, self.total - 1)
+        )  # a run of bad steps only has learned nothing
         self.step = 0
         self._names: list[str] = []  # of the logged losses, the same at every step
         self._sums: Tensor | None = None  # of the losses since the last log line, and the number of good steps

@@ -232,6 +232,11 @@ def test_other_settings_are_refused_and_named(tmp_path):
     assert "nothing left to train" in run(tmp_path, "--batch-size", 4, "--accum", 2, "--log-every", 3, steps=8)
 
 
+def test_a_run_of_bad_steps_only_has_learned_nothing_and_fails(tmp_path):
+    errors = run(tmp_path, "--bad", *range(50), "--bad-steps", 10_000, "--num-workers", 0, code=1)
+    assert f"{STEPS} updates had a non-finite loss or gradient" in errors
+
+
 def test_bad_steps_are_named_skipped_and_then_stop_the_run(tmp_path):
     errors = run(tmp_path, "--bad", 7, "--bad-steps", 100, "--num-workers", 0)
     assert "skipped: non-finite loss or gradient (loss nan" in errors
@@ -250,6 +255,4 @@ def test_bad_steps_are_named_skipped_and_then_stop_the_run(tmp_path):
 
 
 def test_one_failing_rank_ends_the_others(tmp_path):
-    began = time.monotonic()
     run(tmp_path, "--bad", *range(50), "--bad-steps", 0, "--num-procs", 2, "--batch-size", 4, code=1)
-    assert time.monotonic() - began < 60
