@@ -109,6 +109,9 @@ def test_a_notice_before_the_time_limit_saves_and_queues_again(slurm, home, whol
     assert len(ranks) == 2
     kill(ranks, signal.SIGSTOP)  # a long step: it ends when Slurm gives notice, which begins with SIGCONT
     wait_until(lambda: "stopped by SIGUSR2" in (home / "log/notice.log").read_text(), "Slurm's notice", 150)
+    wait_until(lambda: "with status 85" in (home / "log/notice.log").read_text(), "the end of the first run")
+    job = (home / "log/notice.log").read_text().split("# Job ")[1].split()[0]
+    slurm.ask("scontrol", "update", f"JobId={job}", "TimeLimit=30")  # the next run may take its time
     assert finish(process) == ""
     log = (home / "log/notice.log").read_text()
     assert "with status 85" in log
