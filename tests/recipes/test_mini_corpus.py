@@ -135,7 +135,8 @@ def test_prepare_writes_valid_directories_in_a_path_with_spaces(tmp_path: Path, 
     (recipe / "corpus").symlink_to(CORPUS)
     result = run_prepare(recipe)
     assert result.returncode == 0, result.stderr
-    assert sorted(p.name for p in (recipe / "data").iterdir()) == sorted(sets)
+    assert sorted(p.name for p in (recipe / "data").iterdir()) == sorted([*sets, "all"])
+    assert len(DataDir(str(recipe / "data" / "all")).utts) == len(manifest.read_manifest(CORPUS))
     for name, rows in sets.items():
         data = DataDir(str(recipe / "data" / name))
         assert len(data.utts) == len(rows)
