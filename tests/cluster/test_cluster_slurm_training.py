@@ -137,7 +137,7 @@ def test_a_lost_node_is_noticed_and_the_training_goes_on(slurm, home, whole):
 def test_an_orphan_of_a_lost_node_keeps_the_requeued_run_waiting(slurm, home, alone):
     slurm.wait_idle()
     process = start(slurm, home, "asit-run-slurm", "--num-nodes", 1, "log/orphan.log", *command("orphan", STEPS, 4))
-    reach(home, "orphan", 20, process)
+    reach(home, "orphan", 30, process)
     node, other = ("n1", "n2") if on_node("n1") else ("n2", "n1")
     orphans = on_node(node)
     kill(orphans, signal.SIGSTOP)  # so that it does not come to its end meanwhile
