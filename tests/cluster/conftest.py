@@ -65,7 +65,8 @@ def pbs(tmp_path):
     bin_folder.mkdir()
     stub = Path(__file__).parent / "pbs_stub.py"
     for name in ("qsub", "qstat", "qdel"):
-        (bin_folder / name).write_text(f"#!{sys.executable}\n" + stub.read_text())
+        # By way of sh: a first line cannot name an interpreter whose path holds a space.
+        (bin_folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" "{stub}" {name} "$@"\n')
         (bin_folder / name).chmod(0o755)
     environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "PBS_STUB": str(home)}
     return SimpleNamespace(home=home, environment=environment)

@@ -79,4 +79,4 @@ def qstat(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit({"qsub": qsub, "qstat": qstat, "qdel": lambda words: 0}[Path(sys.argv[0]).name](sys.argv[1:]))
+    sys.exit({"qsub": qsub, "qstat": qstat, "qdel": lambda words: 0}[sys.argv[1]](sys.argv[2:]))
