@@ -68,7 +68,7 @@ def script(
         table: the array counts from 1 and the script looks the index up.
         wrap: words before the command, such as ``srun`` and its options.
         before: bash lines before the command.
-        after: bash lines after it; they see and may change ``$asit_code``.
+        after: bash lines after it; they see and may change ``$asit_code``, and set ``$asit_unsure`` for no result.
     """
     name = request.name if len(indices) > 1 else None
     restartable = bool(request.num_nodes or request.signal_before)
@@ -124,7 +124,7 @@ _FINISH = """asit_finish() {{
     [ -z "$asit_scratch" ] || rm -rf -- "$asit_scratch"
     if [ "$asit_code" = {preempted} ]; then{requeue}
     fi
-    if [ -d "${{asit_result%/*}}" ]; then # somebody waits
+    if [ -z "$asit_unsure" ] && [ -d "${{asit_result%/*}}" ]; then # somebody waits
         printf '%s\\n' "$asit_code" >"$asit_result.tmp" && mv -f -- "$asit_result.tmp" "$asit_result"
     fi
     case $asit_code in
@@ -132,7 +132,7 @@ _FINISH = """asit_finish() {{
     esac
     exit "$asit_code"
 }}
-asit_started=$(date +%s) asit_scratch=""
+asit_started=$(date +%s) asit_scratch="" asit_unsure=""
 trap asit_finish EXIT
 trap 'exit {early}' USR1 USR2
 trap 'exit 143' TERM"""

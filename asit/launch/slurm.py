@@ -35,11 +35,16 @@ exec "$python" -m asit.launch.agent --nnodes "$SLURM_NNODES" --node-rank "$SLURM
     --master-addr "$ASIT_FIRST_HOST" --master-port "$ASIT_FIRST_PORT" --no-python "$@"
 """
 
-# srun ends with 0 when Slurm kills its step, at the time limit for instance.
-_NO_FALSE_SUCCESS = '[ -z "$asit_terminated" ] || [ "$asit_code" != 0 ] || asit_code=143'
+# srun may end with 0 when Slurm has killed its step, or has given up the node that the script runs on. A success is
+# what every agent has said itself. Without that the scheduler's word counts: perhaps the job is queued again already.
+_NO_FALSE_SUCCESS = """if [ "$asit_code" = 0 ] &&
+    [ "$(grep -oF "agent $ASIT_RUN: all is well" "$asit_log" | wc -l)" -lt "$SLURM_NNODES" ]; then
+    echo "# srun ended before what it had started"
+    asit_code=143 asit_unsure=1
+fi"""
 
 # When a node is lost, the processes on the others fail long before Slurm notices. A step on all nodes tells.
-_AFTER_A_FAILURE = """if [ -z "$asit_terminated" ] && [ "$asit_code" != 0 ] && [ "$asit_code" != 85 ] &&
+_AFTER_A_FAILURE = """if [ -z "$asit_terminated$asit_unsure" ] && [ "$asit_code" != 0 ] && [ "$asit_code" != 85 ] &&
     [ "${SLURM_RESTART_COUNT:-0}" -lt 100 ] && ! timeout 60 srun --overlap --ntasks-per-node=1 true; then
     echo "# a node does not answer: queued again"
     sleep 10
@@ -93,8 +98,10 @@ option gpu=0
             (*words, *site.words(), *request.native),
             # --wait: when one node's processes have ended, the others get a minute. --export: sbatch's may be PATH.
             wrap=("srun", "--export=ALL", "--wait=60", "bash", "-c", _START_AGENT, "agent", sys.executable, procs),
-            before=(f'export ASIT_FIRST_HOST="$(hostname)" ASIT_FIRST_PORT=$(({port}))',),
-            after=(_NO_FALSE_SUCCESS, *(_AFTER_A_FAILURE.splitlines() if request.num_nodes > 1 else ())),
+            before=(
+                f'export ASIT_FIRST_HOST="$(hostname)" ASIT_FIRST_PORT=$(({port})) ASIT_RUN="$asit_job.$SLURM_RESTART_COUNT"',
+            ),
+            after=(*_NO_FALSE_SUCCESS.splitlines(), *(_AFTER_A_FAILURE.splitlines() if request.num_nodes > 1 else ())),
         )
 
     def spell(self, name: str, value: str) -> str:

@@ -144,7 +144,7 @@ def test_an_orphan_of_a_lost_node_keeps_the_requeued_run_waiting(slurm, home, al
     slurm.kill_node(node)
     log = home / "log/orphan.log"
     wait_until(lambda: on_node(other), "the job runs on the other node")
-    wait_until(lambda: "waiting" in log.read_text(), "it waits for the lock")
+    wait_until(lambda: "; waiting" in log.read_text(), "it waits for the lock")
     kill(orphans)
     slurm.start_node(node)
     assert finish(process) == ""
