@@ -38,7 +38,7 @@ read -r -a pretrain_job <<<"$pretrain_cmd"
 
 plan() { # writes the options of all runs; prints how many pretraining, fine-tuning, scoring and baseline runs there are
     local/plan_runs.py --seeds "$seeds" --pretrain-config "$pretrain_config" --finetune-conf "$finetune_conf" \
-        --data "$data" --exp "$exp" --out "$exp/runs"
+        --data "$data" --exp "$exp" --out "$exp/runs" --quick "$quick"
 }
 
 if begin 0 data "Data directories from the corpus" "$corpus/manifest.tsv" "$corpus/splits" -- "$data/all/wav.scp"; then

@@ -36,6 +36,7 @@ class PlanSettings:
     pretrain_config: str = option("conf/pretrain.yaml", "options that all pretraining runs share")
     finetune_conf: str = option("conf", "folder of finetune_speaker.yaml and finetune_keyword.yaml")
     out: str = option("exp/runs", "folder of the files written")
+    quick: bool = option(False, "only the first label set of each task")
 
 
 def plan(settings: PlanSettings) -> dict[str, list[dict[str, Any]]]:
@@ -44,7 +45,7 @@ def plan(settings: PlanSettings) -> dict[str, list[dict[str, Any]]]:
     for seed in range(settings.seeds):
         own = {"data_dir": f"{settings.data}/pool", "out_dir": f"{settings.exp}/pretrain_{seed}", "seed": seed}
         runs["pretrain"].append({**read(settings.pretrain_config), **own})
-        for task, labels, *sets, conf in RUNS:
+        for task, labels, *sets, conf in runs_of_a_seed(settings.quick):
             name = f"{task}_{labels.replace('%', 'pct')}"
             train, valid, test = (f"{settings.data}/{d.format(draw=seed % DRAWS)}" for d in sets)
             tags = [f"task={task}", f"labels={labels}", f"seed={seed}"]
@@ -58,6 +59,11 @@ def plan(settings: PlanSettings) -> dict[str, list[dict[str, Any]]]:
             own = {"train_dir": train, "valid_dir": valid, "test_dir": test, "tags": tags}
             runs["baseline"].append({**own, "out_dir": f"{settings.exp}/{name}_baseline_{seed}"})
     return runs
+
+
+def runs_of_a_seed(quick: bool) -> list[tuple[str, ...]]:
+    """RUNS, or the first of each task."""
+    return list({run[0]: run for run in reversed(RUNS)}.values()) if quick else RUNS
 
 
 def read(path: str) -> dict[str, Any]:
