@@ -106,13 +106,15 @@ def script(
         f"asit_command=({command})",
         *_RUN.splitlines(),
         *after,
-        'exit "$asit_code"',
+        'asit_reached=1; exit "$asit_code"',
     ]
     return "\n".join(lines) + "\n"
 
 
 _FINISH = """asit_finish() {{
     asit_code=$?
+    # Without its last line the script has been ended by a signal, such as SIGHUP of a lost node's daemon, and \$? may be 0.
+    if [ -z "$asit_reached" ] && [ "$asit_code" = 0 ]; then asit_code=143 asit_unsure=1; fi
     trap '' TERM USR1 USR2
     trap - EXIT
     case $asit_code in
@@ -132,7 +134,7 @@ _FINISH = """asit_finish() {{
     esac
     exit "$asit_code"
 }}
-asit_started=$(date +%s) asit_scratch="" asit_unsure=""
+asit_started=$(date +%s) asit_scratch="" asit_unsure="" asit_reached=""
 trap asit_finish EXIT
 trap 'exit {early}' USR1 USR2
 trap 'exit 143' TERM"""

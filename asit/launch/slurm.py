@@ -99,7 +99,8 @@ option gpu=0
             # --wait: when one node's processes have ended, the others get a minute. --export: sbatch's may be PATH.
             wrap=("srun", "--export=ALL", "--wait=60", "bash", "-c", _START_AGENT, "agent", sys.executable, procs),
             before=(
-                f'export ASIT_FIRST_HOST="$(hostname)" ASIT_FIRST_PORT=$(({port})) ASIT_RUN="$asit_job.$SLURM_RESTART_COUNT"',
+                f'export ASIT_FIRST_HOST="$(hostname)" ASIT_FIRST_PORT=$(({port}))',
+                'export ASIT_RUN="$asit_job.${SLURM_RESTART_COUNT:-0}"',
             ),
             after=(*_NO_FALSE_SUCCESS.splitlines(), *(_AFTER_A_FAILURE.splitlines() if request.num_nodes > 1 else ())),
         )

@@ -155,6 +155,16 @@ def test_jobs_own_scripts(slurm, tmp_path):
     assert [(p.name, p.read_text()) for p in results.iterdir()] == [("1", "85\n")]
 
 
+def test_a_script_that_a_signal_ends_tells_no_success(slurm, tmp_path):
+    """bash runs the EXIT trap after SIGHUP too, with the code of whatever it had run last."""
+    slurm("hostname", "echo here")
+    run(tmp_path, "--dry-run", "x.log", "sh", "-c", "kill -HUP $PPID; sleep 0.3")
+    (tmp_path / "q/x.results").mkdir()
+    subprocess.run(["bash", tmp_path / "q/x.sh"], env={**os.environ, "SLURM_JOB_ID": "7"}, check=False)
+    assert list((tmp_path / "q/x.results").iterdir()) == []
+    assert (tmp_path / "x.log").read_text().splitlines()[-1].endswith("with status 143")
+
+
 @pytest.mark.parametrize(("said", "result"), [(2, "0\n"), (1, None)])
 def test_a_step_that_slurm_kills_is_no_success(slurm, tmp_path, said, result):
     """srun has been seen to end with 0 when its step was killed: only what every agent says counts."""
