@@ -36,8 +36,8 @@ while IFS= read -r -d '' file; do
     esac
 done < <(files)
 
-check "ruff format" ruff format --check .
-check "ruff check" ruff check .
+check "ruff format" ruff format --no-cache --check .
+check "ruff check" ruff check --no-cache .
 check "shellcheck of ${#scripts[@]} scripts" shellcheck "${scripts[@]}"
 check "direction of imports" lint-imports --no-cache
 exit "$failed"

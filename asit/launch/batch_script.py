@@ -113,7 +113,7 @@ def script(
 
 _FINISH = """asit_finish() {{
     asit_code=$?
-    # Without its last line the script has been ended by a signal, such as SIGHUP of a lost node's daemon, and \$? may be 0.
+    # Without its last line the script was ended by a signal, such as SIGHUP of a lost node's daemon; the code may be 0.
     if [ -z "$asit_reached" ] && [ "$asit_code" = 0 ]; then asit_code=143 asit_unsure=1; fi
     trap '' TERM USR1 USR2
     trap - EXIT

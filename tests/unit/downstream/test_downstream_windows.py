@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from asit.features.stats import Stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from asit.downstream.model import FrontEnd
 from asit.downstream.windows import WindowSettings, window_starts
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
+from asit.features.stats import Stats
 
 FRONT_END = FrontEnd(FbankSettings(num_mel_bins=8), Stats(mean=0.0, std=0.5, frames=1))  # normalises to itself
 CPU = torch.device("cpu")
