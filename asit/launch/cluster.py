@@ -250,7 +250,7 @@ class _Runner:
     def _result(self, job_id: str, todo: Sequence[int], index: int, results: str) -> _Outcome:
         with open(os.path.join(results, str(index)), encoding="ascii") as stream:
             code = int(stream.read() or 1)
-        if not 128 < code < 160:
+        if not 128 < code < 160 and code != 255:  # bash gives 255 where a signal comes while it starts the command
             return _Outcome(code)
         for _ in range(10):  # a signal ended it: the scheduler may know why, perhaps a moment later
             state = (self._scheduler.states(job_id) or {}).get(self._task(todo, index))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,18 @@ import slurm_cluster
 
 STARTED: list[subprocess.Popen[str]] = []
 BIN = Path(sys.executable).parent
+
+
+def _interrupt(number, frame):
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _terminated_is_interrupted():
+    """SIGTERM would end pytest without taking the daemons down."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
