@@ -35,7 +35,7 @@ _NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionE
 def download(
     sources: str | Sequence[str],
     path: str | os.PathLike[str],
-    sha256: str,
+    sha256: str | None,
     *,
     tries: int = 3,
     wait: float = 2.0,
@@ -46,7 +46,8 @@ def download(
     Args:
         sources: tried in order: ``https://…``, ``http://…``, ``file://…``, a file, or a folder that holds a file
             of the same name as `path`.
-        sha256: of the whole file, 64 hexadecimal digits.
+        sha256: of the whole file, 64 hexadecimal digits. None is for a file of which nobody publishes one: a file at
+            `path` is taken as it is, a part of an earlier call is not continued, and the caller checks the content.
         tries: per source; a further try goes on where the last one was cut off.
         wait: seconds before a second try; then twice as many, and so on.
         timeout: seconds without an answer.
@@ -59,11 +60,11 @@ def download(
             another process at the same download.
     """
     path = os.fspath(path)
-    sha256 = sha256.lower()
-    if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+    sha256 = sha256.lower() if sha256 is not None else None
+    if sha256 is not None and (len(sha256) != 64 or set(sha256) - set("0123456789abcdef")):
         raise AsitError(f"{path}: expected a sha256 of 64 hexadecimal digits, found '{sha256}'")
     if os.path.exists(path):
-        found = hash_of(path)
+        found = hash_of(path) if sha256 is not None else None
         if found != sha256:
             raise AsitError(f"{path}: sha256 is {found}, expected {sha256}; remove the file to fetch it anew")
         return path
@@ -137,9 +138,13 @@ def _part(path: str) -> Any:
             atomic.remove(name)
 
 
-def _from_source(source: str, part: IO[bytes], path: str, sha256: str, tries: int, wait: float, timeout: float) -> None:
+def _from_source(
+    source: str, part: IO[bytes], path: str, sha256: str | None, tries: int, wait: float, timeout: float
+) -> None:
     """Fill the part from one source and check its hash; a wrong hash empties it."""
     local = _local_file(source, path)
+    if sha256 is None:
+        part.truncate(0)  # nothing would tell that two halves are of different versions
     resumed = part.seek(0, os.SEEK_END) > 0
     if local is not None:
         part.truncate(0)
@@ -147,6 +152,8 @@ def _from_source(source: str, part: IO[bytes], path: str, sha256: str, tries: in
         _copy_local(local, part)
     else:
         _with_tries(source, part, tries, wait, timeout)
+    if sha256 is None:
+        return
     found = _hash_of_part(part)
     if found != sha256 and resumed:  # perhaps the old part was of another version of the file
         part.truncate(0)
@@ -227,7 +234,7 @@ def _request(source: str, part: IO[bytes], timeout: float) -> None:
         length = answer.headers.get("Content-Length")
         expected = have + int(length) if length and length.isdigit() else None
         with _bar(source, have, expected) as bar:
-            while chunk := _read(answer):
+            while chunk := _read(answer, part):
                 part.write(chunk)
                 bar.update(len(chunk))
         part.flush()
@@ -236,11 +243,12 @@ def _request(source: str, part: IO[bytes], timeout: float) -> None:
         raise _CutOffError(f"the connection ended after {got} of {expected} bytes")
 
 
-def _read(answer: Any) -> bytes:
+def _read(answer: Any, part: IO[bytes]) -> bytes:
     try:
         return answer.read(_CHUNK)
     except http.client.IncompleteRead as error:
-        return error.partial
+        part.write(error.partial)
+        raise _CutOffError("the connection ended within the file") from None
     except (ConnectionError, TimeoutError, ssl.SSLError) as error:
         raise _CutOffError(f"the connection ended: {error}") from None
 

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
+import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from asit.bin.download import main as download_command
 from asit.errors import AsitError
 from asit.io.download import download, hash_of
 
@@ -16,7 +19,8 @@ NO_PROXY = {"http_proxy": "", "HTTP_PROXY": "", "no_proxy": "*"}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves DATA: /file with ranges, /plain without, /cut stops after 100 kB of each answer, /flaky fails first."""
+    """Serves DATA: /file with ranges, /plain without, /cut stops after 100 kB of each answer, /flaky fails first,
+    /chunks says no length and stops within a chunk."""
 
     def log_message(self, *args):
         pass
@@ -32,6 +36,15 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "/file/x")
             self.end_headers()
+            return
+        if kind == "chunks":
+            self.protocol_version = "HTTP/1.1"
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(b"186a0\r\n" + DATA[:100_000] + b"\r\n186a0\r\n" + DATA[:10])
+            self.close_connection = True
             return
         body, wanted, first = (b"other" if kind == "other" else DATA), self.headers.get("Range"), 0
         if wanted and kind != "plain":
@@ -169,3 +182,34 @@ def test_two_processes_at_once(server, tmp_path):
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(AsitError, match="another process is fetching"):
             download(f"{server.url}/file/x", tmp_path / "f", HASH)
+
+
+def test_a_file_without_a_published_hash(server, tmp_path):
+    """Nothing is joined to a part of unknown origin; a whole file is left alone; a cut connection is still noticed."""
+    (tmp_path / "f.part").write_bytes(b"x" * 1000)
+    download([f"{server.url}/missing/x", f"{server.url}/cut/x"], tmp_path / "f", None, wait=0)
+    assert (tmp_path / "f").read_bytes() == DATA
+    before = len(server.requests)
+    download(f"{server.url}/file/x", tmp_path / "f", None)
+    assert len(server.requests) == before
+
+
+def test_a_cut_answer_of_unknown_length_is_no_whole_file(server, tmp_path):
+    with pytest.raises(AsitError, match="connection ended within the file"):
+        download(f"{server.url}/chunks/x", tmp_path / "f", None, tries=1)
+    assert os.listdir(tmp_path) == ["f.part"]
+
+
+def test_command(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with tarfile.open("a.tar.gz", "w:gz") as tar:
+        tar.add(__file__, "folder/a.py")
+    words = ["--sources", "gone", "a.tar.gz", "--out", "d/b.tar.gz", "--extract-to", "d/b", "--sha256"]
+    for sha256, says in ((hash_of("a.tar.gz"), ""), ("unpublished", "not compared")):
+        monkeypatch.setattr(sys, "argv", ["asit-download", *words, sha256])
+        assert not download_command()
+        assert says in capsys.readouterr().out
+        assert (tmp_path / "d/b/folder/a.py").is_file()
+    monkeypatch.setattr(sys, "argv", ["asit-download", *words, HASH])
+    assert download_command() == 1
+    assert f"expected {HASH}" in capsys.readouterr().err
