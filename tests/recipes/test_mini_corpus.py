@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
-import io
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from asit.errors import AsitError
 from asit.io.data_dir import DataDir
 from asit.io.data_dir_validate import find_problems
+from asit.io.debian_package import read_packages
 
 MINI = Path(__file__).resolve().parents[2] / "egs" / "mini"
 CORPUS = MINI / "corpus"
 sys.path.insert(0, str(MINI / "local"))
 
-import debian_package  # noqa: E402
+import build_corpus  # noqa: E402
 import make_splits  # noqa: E402
 import manifest  # noqa: E402
 import selection  # noqa: E402
@@ -120,7 +117,7 @@ def test_pool_is_long_enough_not_to_be_padded(sets: dict) -> None:
 
 def test_only_creative_commons_with_attribution() -> None:
     attribution = (CORPUS / "ATTRIBUTION.md").read_text(encoding="utf-8")
-    for package in debian_package.read_packages(MINI / "local" / "packages.tsv"):
+    for package in read_packages(MINI / "local" / "packages.tsv", build_corpus.Voice):
         assert package.licence.startswith("CC-BY")
         assert f"`{package.voice}/`" in attribution
         assert f"{package.package} {package.version}" in attribution
@@ -193,61 +190,6 @@ def test_prepare_names_what_is_wrong_with_manifest_and_splits(small_corpus: Path
     with open(small_corpus / "manifest.tsv", "a", encoding="utf-8") as stream:
         stream.write("short\tline\n")
     assert "manifest.tsv:3: expected 12 fields" in run_prepare(small_corpus.parent).stderr
-
-
-def deb(version: str, files: dict[str, bytes]) -> bytes:
-    """A Debian package as dpkg-deb writes it."""
-
-    def archive(members: dict[str, bytes]) -> bytes:
-        stream = io.BytesIO()
-        with tarfile.open(fileobj=stream, mode="w:xz") as tar:
-            for name, content in members.items():
-                member = tarfile.TarInfo(f"./{name}")
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
-        return stream.getvalue()
-
-    parts = {
-        "debian-binary": b"2.0\n",
-        "control.tar.xz": archive({"control": f"Package: p\nVersion: {version}\n".encode()}),
-        "data.tar.xz": archive(files),
-    }
-    out = b"!<arch>\n"
-    for name, content in parts.items():
-        out += f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode() + content
-        out += b"\n" * (len(content) % 2)
-    return out
-
-
-def test_packages_are_read_and_checked(tmp_path: Path) -> None:
-    path = tmp_path / "p_1_all.deb"
-    path.write_bytes(deb("1", {"usr/share/a.wav": b"abc", "usr/b": b""}))
-    package = debian_package.Package(
-        *(
-            "voice",
-            "speaker",
-            "en",
-            "CC-BY-3.0",
-            "author",
-            "p",
-            "1",
-            hashlib.sha256(path.read_bytes()).hexdigest(),
-            "usr/",
-        )
-    )
-    assert debian_package.find_deb(tmp_path, package) == path
-    assert debian_package.read_deb(path, package) == {"usr/share/a.wav": b"abc", "usr/b": b""}
-    with pytest.raises(AsitError, match="expected sha256 0, found"):
-        debian_package.read_deb(path, dataclasses.replace(package, sha256="0"))
-    path.write_bytes(deb("2", {}))
-    with pytest.raises(AsitError, match="expected version 1, found 2"):
-        debian_package.read_deb(path, package)
-    path.write_bytes(b"<html>")
-    with pytest.raises(AsitError, match="expected a Debian package"):
-        debian_package.read_deb(path, package)
-    path.write_bytes(deb("1", {})[:150])
-    with pytest.raises(AsitError, match="fetch it again"):
-        debian_package.read_deb(path, package)
 
 
 def test_copies_and_stretches_are_found() -> None:

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
-from debian_package import Package, find_deb, read_deb, read_packages
 from manifest import Entry, digest, read_flac, read_manifest, write_manifest
 from selection import RATE, Clip, choose, same_recordings, usable
 
 from asit.config import option, parse
 from asit.errors import AsitError, command
+from asit.io.debian_package import Package, find_deb, read_deb, read_packages
 
 HERE = Path(__file__).resolve().parent
 BLOCK_SIZES = (432, 576, 960)
@@ -33,6 +33,18 @@ FLAC_OPTIONS = (
     "--silent --best --exhaustive-model-search --qlp-coeff-precision-search --no-padding --no-seektable "
     f"--force-raw-format --endian=little --sign=signed --channels=1 --bps=16 --sample-rate={RATE} --force"
 ).split()
+
+
+@dataclass(frozen=True)
+class Voice(Package):
+    """A row of packages.tsv: a voice and the package that carries it."""
+
+    voice: str
+    speaker: str
+    lang: str
+    licence: str
+    author: str
+    prefix: str  # folder of the voice in the package
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class BuildSettings:
     check: bool = option(False, "write nothing; fail unless the packages give exactly the committed corpus")
 
 
-def clips_of(package: Package, files: dict[str, bytes]) -> list[Clip]:
+def clips_of(package: Voice, files: dict[str, bytes]) -> list[Clip]:
     """Every .wav of the voice, decoded."""
     clips = []
     for source, content in sorted(files.items()):
@@ -97,7 +109,7 @@ def compare(out: Path, entries: list[Entry]) -> None:
 def main() -> None:
     """Choose, check, encode, write the manifest."""
     settings = parse(BuildSettings)
-    packages = {p.voice: p for p in read_packages(HERE / "packages.tsv")}
+    packages = {p.voice: p for p in read_packages(HERE / "packages.tsv", Voice)}
     clips: list[Clip] = []
     for package in packages.values():
         clips += clips_of(package, read_deb(find_deb(Path(settings.packages), package), package))

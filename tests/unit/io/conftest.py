@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import soundfile
 from asit.io.ark import ArkWriter
 from asit.io.data_dir import read_labels, write_data_dir, write_labels
 from asit.io.table import read_table
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
 UTTS = ["ann-1", "ann-2", "ann-3", "bob's-1", "bob's-2", "cy-1", "cy-2"]
 SPEAKERS = {utt: utt.rpartition("-")[0] for utt in UTTS}
