@@ -16,22 +16,13 @@ compression=0                   # Kaldi's compression method of the archives, 0 
 resample=false                  # convert audio of another rate than the configuration's
 channel=none                    # channel to take of audio with several, counted from 0
 
-_given=() # not at a line's start with a letter: such variables are options
-while (($#)) && [[ $1 == --* ]]; do # the directories come last, as in Kaldi
-    if [[ $1 == *=* || $1 == --help ]] || (($# < 2)); then
-        _given+=("$1") && shift
-    else
-        _given+=("$1" "$2") && shift 2
-    fi
-done
-_directories=("$@")
-parse_options ${_given[@]+"${_given[@]}"}
-if ((${#_directories[@]} < 1 || ${#_directories[@]} > 3)); then
+parse_leading_options "$@"
+if ((${#words[@]} < 1 || ${#words[@]} > 3)); then
     echo "usage: ${0##*/} [options] <data-dir> [<log-dir> [<fbank-dir>]]; --help lists the options" >&2 && exit 2
 fi
-data_dir=${_directories[0]%/}
-log_dir=${_directories[1]:-$data_dir/log}
-fbank_dir=${_directories[2]:-$data_dir/data}
+data_dir=${words[0]%/}
+log_dir=${words[1]:-$data_dir/log}
+fbank_dir=${words[2]:-$data_dir/data}
 name=${data_dir##*/}
 read -r -a back_end <<<"$cmd"
 

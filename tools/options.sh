@@ -16,7 +16,7 @@ _is_flag() { [[ -n ${_declared[$1]-} && ${!1} =~ ^(true|false)$ ]]; }
 _declare() { # _declare FILE: note the options that it declares
     local line rest names name quoted='"[^"]*"|'\''[^'\'']*'\'
     local assignment="^([a-z][a-z0-9_]*)=($quoted|[^;#[:space:]]*)[[:space:]]*;?[[:space:]]*(.*)\$"
-    while IFS= read -r line && [[ $line != parse_options* ]]; do
+    while IFS= read -r line && [[ ! $line =~ ^parse_(leading_)?options ]]; do
         rest=$line names=()
         while [[ $rest =~ $assignment ]]; do names+=("${BASH_REMATCH[1]}") rest=${BASH_REMATCH[3]}; done
         for name in ${names[@]+"${names[@]}"}; do
@@ -79,6 +79,20 @@ _stage_number() { # _stage_number OPTION NUMBER_OR_NAME: prints the number
     done <"$_script"
     [[ $2 =~ ^[0-9]+$ ]] || _wrong "$1: no stage '$2'; the stages are:$known"
     printf %s "$((10#$2))"
+}
+
+parse_leading_options() { # parse_leading_options "$@": options with values, then words as in Kaldi; leaves `words`
+    local _given=()
+    while (($#)) && [[ $1 == --* ]]; do
+        if [[ $1 == *=* || $1 == --help ]] || (($# < 2)); then
+            _given+=("$1") && shift
+        else
+            _given+=("$1" "$2") && shift 2
+        fi
+    done
+    # shellcheck disable=SC2034 # the script that sources this file reads it
+    words=("$@")
+    parse_options ${_given[@]+"${_given[@]}"}
 }
 
 parse_options() { # parse_options "$@"

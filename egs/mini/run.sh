@@ -17,7 +17,7 @@ ngpu=0                              # GPUs for pretraining; 0: CPU
 corpus=corpus                       # the embedded corpus
 fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # small-corpus ASiT; the published settings stand beside it
-finetune_conf=conf                  # folder of finetune_speaker.yaml and finetune_keyword.yaml
+runs=conf/runs.yaml                 # training, validation and test set of every run
 results=RESULTS.md                  # where the report goes
 parse_options "$@"
 
@@ -29,16 +29,12 @@ if $quick; then
 fi
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
-sets=(pool spk_train spk_valid spk_test kws_train kws_valid kws_test)
-for draw in 0 1 2; do sets+=("spk_train_10pct_$draw" "spk_train_few_$draw"); done
-((ngpu > 0)) && pretrain_cmd=$cuda_cmd || pretrain_cmd=$train_cmd
-read -r -a job <<<"$train_cmd"
-read -r -a pretrain_job <<<"$pretrain_cmd"
-((ngpu == 0)) || pretrain_job+=(--gpu "$ngpu")
+mapfile -t sets < <(asit-plan-runs --runs "$runs" --list all)
+((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
-plan() { # writes the options of all runs; prints how many pretraining, fine-tuning, scoring and baseline runs there are
-    local/plan_runs.py --seeds "$seeds" --pretrain-config "$pretrain_config" --finetune-conf "$finetune_conf" \
-        --data "$data" --exp "$exp" --out "$exp/runs" --quick "$quick"
+plan() { # the options of all runs, one file each
+    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --seeds "$seeds" --data "$data" --exp "$exp" \
+        --out "$exp/runs" --first-only "$quick"
 }
 
 if begin 0 data "Data directories from the corpus" "$corpus/manifest.tsv" "$corpus/splits" -- "$data/all/wav.scp"; then
@@ -56,30 +52,22 @@ if begin 2 stats "Mean and standard deviation of the pool" "$data/pool/feats.scp
     asit-compute-stats --data-dir "$data/pool"
 fi
 
-if begin 3 pretrain "Pretrain without labels" local/plan_runs.py "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
-    read -r runs _ < <(plan)
-    together=$((ngpu > 0 || runs == 1 ? 1 : runs < nj ? runs : nj)) # runs at a time; they share the cores
-    threads=$(($(env -u OMP_NUM_THREADS nproc) / together))
-    ((threads > 0)) || threads=1
-    log "$runs run(s), $together at a time; progress in $exp/pretrain_*/train.log"
-    "${pretrain_job[@]}" --max-jobs-run "$together" --num-threads "$threads" JOB=1:"$runs" "$exp/log/pretrain.JOB.log" \
-        asit-pretrain --config "$exp/runs/pretrain.JOB.yaml" --ngpu "$ngpu" --threads "$threads" \
-        ${short_pretrain[@]+"${short_pretrain[@]}"}
+if begin 3 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
+    plan # two seeds at a time share the cores; progress in $exp/pretrain_*/train.log
+    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true \
+        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- ${short_pretrain[@]+"${short_pretrain[@]}"}
 fi
 
-if begin 4 finetune "Fine-tune, pretrained and from scratch" \
-    local/plan_runs.py "$finetune_conf/finetune_speaker.yaml" "$finetune_conf/finetune_keyword.yaml"; then
-    read -r _ runs _ < <(plan)
-    "${job[@]}" --max-jobs-run "$nj" JOB=1:"$runs" "$exp/log/finetune.JOB.log" \
-        asit-finetune --config "$exp/runs/finetune.JOB.yaml" ${short_finetune[@]+"${short_finetune[@]}"}
+if begin 4 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml conf/finetune_keyword.yaml; then
+    plan
+    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" \
+        asit-finetune "$exp/runs/finetune" "$exp/log" -- ${short_finetune[@]+"${short_finetune[@]}"}
 fi
 
 if begin 5 score "Score on the test sets; trivial baseline"; then
-    read -r _ _ runs baselines < <(plan)
-    "${job[@]}" --max-jobs-run "$nj" JOB=1:"$runs" "$exp/log/score.JOB.log" \
-        asit-evaluate --config "$exp/runs/score.JOB.yaml" --threads 1
-    "${job[@]}" --max-jobs-run "$nj" JOB=1:"$baselines" "$exp/log/baseline.JOB.log" \
-        asit-baseline --config "$exp/runs/baseline.JOB.yaml"
+    plan
+    ../../tools/run_jobs.sh --cmd "$train_cmd" --nj "$nj" --threads 1 asit-evaluate "$exp/runs/score" "$exp/log"
+    ../../tools/run_jobs.sh --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
 fi
 
 if begin 6 report "The table" -- "$results"; then

@@ -1,6 +1,7 @@
 """Every egs/*/conf/*.yaml is accepted by the command it is for. New files and recipes are picked up by themselves.
 
-What a file is for is the first word of its name: fbank, pretrain or finetune, as in ``pretrain_small.yaml``.
+What a file is for is the first word of its name: fbank, pretrain or finetune, as in ``pretrain_small.yaml``; runs lists
+the runs of a recipe, published the numbers that others have published.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import torch
 from asit import registry
 from asit.config import parse, read_yaml, to_dict
 from asit.downstream.finetune import Settings as FinetuneSettings
+from asit.downstream.runs import read_plan
 from asit.features.extract import ExtractSettings
 from asit.features.fbank import Fbank, FbankSettings
+from asit.report.published import read_published
 from asit.train.pretraining import PretrainSettings
 
 EGS = Path(__file__).parents[2] / "egs"
-FILES = sorted(EGS.glob("*/conf/*.yaml"))
+LISTS = {"runs": read_plan, "published": read_published}
+ALL = sorted(EGS.glob("*/conf/*.yaml"))
+FILES = [path for path in ALL if path.stem.partition("_")[0] not in LISTS]  # of options
 STEPS_PER_EPOCH = 1000
 
 
@@ -64,6 +69,11 @@ class TestEveryFile:
 
     def test_begins_by_saying_what_it_is(self, path: Path) -> None:
         assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize("path", [p for p in ALL if p not in FILES], ids=lambda p: f"{p.parts[-3]}-{p.stem}")
+def test_lists_can_be_read(path: Path) -> None:
+    assert LISTS[path.stem.partition("_")[0]](str(path))
 
 
 @of_kind("fbank")

@@ -47,7 +47,7 @@ def test_a_second_run_does_nothing(recipe: str) -> None:
 def test_the_table_shows_what_was_scored(recipe: str) -> None:
     """Every cell equals the metrics.json behind it, which equals a count over the predictions."""
     table = (EXP / "RESULTS.md").read_text(encoding="utf-8")
-    scored = sorted(EXP.glob("*/test/metrics.json"))
+    scored = sorted(EXP.glob("*/*_test/metrics.json"))
     assert len(scored) == 4
     for path in scored:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -71,7 +71,7 @@ def test_what_a_person_can_look_at(recipe: str) -> None:
         pretraining / "metrics.jsonl",
         pretraining / "backbone.safetensors",
         tuned / "model.safetensors",
-        tuned / "test" / "confusion.png",
+        tuned / "spk_test" / "confusion.png",
         EXP / "data" / "pool" / "stats.yaml",
         EXP / "log" / "finetune.1.log",
     ):

@@ -123,3 +123,56 @@ def test_malformed_tags(word, message):
         record.parse_tags([word])
     with pytest.raises(AsitError, match="given twice"):
         record.parse_tags(["a=1", "a=2"])
+
+
+PUBLISHED = """
+tables:
+  - task: ESC-50
+    metric: accuracy
+    note: mean over five folds
+    rows:
+      - {system: SSAST, params: 89M, value: 88.8, source: a paper}
+      - {system: ASiT, params: 86M, value: 95.3, source: another paper}
+      - {system: silent, value: null, source: a third}
+"""
+
+
+def test_published_numbers_without_a_run(tmp_path):
+    (tmp_path / "published.yaml").write_text(PUBLISHED)
+    text = lay_out(tmp_path, published=str(tmp_path / "published.yaml"))
+    assert cells(text, "**this recipe**, pretrained") == ["", "not run: needs the corpus", ""]
+    assert cells(text, "ASiT") == ["86M", "95.3", "another paper"]
+    assert text.index("| ASiT") < text.index("| SSAST") < text.index("| silent |  | not given")
+
+
+def test_published_numbers_beside_runs_over_folds(tmp_path):
+    (tmp_path / "published.yaml").write_text(PUBLISHED)
+    for fold, value in enumerate([0.9, 0.8]):
+        make(tmp_path, value, task="ESC-50", system="pretrained", labels="all", seed="0", fold=str(fold))
+        make(tmp_path, value / 2, task="ESC-50", system="from scratch", labels="all", seed="0", fold=str(fold))
+    text = lay_out(tmp_path, published=str(tmp_path / "published.yaml"))
+    assert cells(text, "pretrained") == ["85.0 ± 7.1 (2)"]
+    assert cells(text, "**this recipe**, pretrained")[1] == "85.0 ± 7.1 (2)"
+    assert "standard deviation over folds" in text
+
+
+def test_published_numbers_of_another_metric_are_not_put_beside(tmp_path):
+    (tmp_path / "published.yaml").write_text(PUBLISHED.replace("metric: accuracy", "metric: mAP"))
+    make(tmp_path, 0.9, task="ESC-50", system="pretrained", labels="all")
+    with pytest.raises(AsitError, match="published is mAP, the runs have accuracy"):
+        lay_out(tmp_path, published=str(tmp_path / "published.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("metric: accuracy", "metrik: accuracy"), "table 1: unknown name 'metrik'"),
+        (("value: 88.8", "value: high"), "row 1: expected a number"),
+        ((", source: a third", ""), "row 3: 'source' is missing"),
+        (("tables:", "table:"), "expected one list 'tables'"),
+    ],
+)
+def test_published_numbers_are_checked(tmp_path, change, expected):
+    (tmp_path / "published.yaml").write_text(PUBLISHED.replace(*change))
+    with pytest.raises(AsitError, match=expected):
+        lay_out(tmp_path, published=str(tmp_path / "published.yaml"))

@@ -1,0 +1,24 @@
+"""asit-plan-runs: conf/runs.yaml to one file of options for every run of a recipe."""
+
+from __future__ import annotations
+
+import sys
+
+from asit.config import parse
+from asit.downstream.runs import Settings, read_plan, sets, write
+from asit.errors import command
+
+
+@command
+def main() -> None:
+    """Entry point."""
+    settings = parse(Settings)
+    if settings.list:
+        print("\n".join(sets(read_plan(settings.runs), settings.pool if settings.list == "all" else "")))
+        return
+    counts = write(settings)
+    print(f"{settings.out}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""The runs of a recipe: ``conf/runs.yaml`` to one file of options for every command that is to run.
+
+A run is a training set, a validation set and a test set under one configuration; it is made for each seed and each
+fold, once for every system. Seed s has its own pretraining, its own draw of the small label sets and its own order of
+the clips; the systems of one run differ in what their name says and in nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from asit.config import option, read_yaml
+from asit.errors import AsitError, nearest
+from asit.io.atomic import write_text
+
+# system -> options of asit-finetune beside those of the configuration; their names in the report
+FINETUNED = {
+    "pretrained": ("pretrained", {}),
+    "scratch": ("from scratch", {"from_scratch": True}),
+    "probe": ("linear probe", {"freeze_backbone": True}),
+}
+SYSTEMS = (*FINETUNED, "baseline")
+LISTS = ("", "all", "labelled")
+KINDS = ("pretrain", "finetune", "score", "baseline")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Write the options of every pretraining, fine-tuning, scoring and baseline run of a recipe."""
+
+    runs: str = option("conf/runs.yaml", "which runs there are; docs/extending.md has its form")
+    pretrain_config: str = option("conf/pretrain.yaml", "options that all pretraining runs share")
+    pool: str = option("pool", "data directory to pretrain on, below --data; {fold} is replaced")
+    init: str = option("", "backbone.safetensors to start every run from; nothing is pretrained then")
+    seeds: int = option(1, "number of seeds, 0 to seeds - 1", least=1)
+    data: str = option("data", "folder of the data directories")
+    exp: str = option("exp", "folder of the experiments")
+    out: str = option("exp/runs", "folder of the files: <out>/{pretrain,finetune,score,baseline}/<number>.yaml")
+    first_only: bool = option(False, "only the first run of each task, to try a recipe")
+    list: str = option("", "write nothing; print the names of all or of the labelled data directories", LISTS)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One entry of ``runs``. In the names of sets, {seed}, {draw} and {fold} are replaced."""
+
+    task: str
+    train: str
+    test: tuple[str, ...]
+    config: str
+    valid: str = ""
+    labels: str = "all"
+    systems: tuple[str, ...] = ("pretrained", "scratch", "baseline")
+
+
+class Plan(NamedTuple):
+    """``conf/runs.yaml``."""
+
+    runs: tuple[Run, ...]
+    draws: int
+    folds: tuple[str, ...]  # one empty name when there are none
+    folder: Path
+
+
+class Turn(NamedTuple):
+    """One repetition of all runs."""
+
+    seed: int
+    draw: int
+    fold: str
+
+    def name(self, text: str) -> str:
+        """``text`` with {seed}, {draw} and {fold} replaced."""
+        for key, value in self._asdict().items():
+            text = text.replace(f"{{{key}}}", str(value))
+        return text
+
+    @property
+    def suffix(self) -> str:
+        """``0`` or ``0_fold2``: the end of a folder's name."""
+        return f"{self.seed}_fold{self.fold}" if self.fold else str(self.seed)
+
+
+def read_plan(path: str) -> Plan:
+    """Read ``conf/runs.yaml``.
+
+    Raises:
+        AsitError: an unknown or missing name, an unknown system, no run, a configuration that is not there.
+    """
+    content = read_yaml(path)
+    for name, (_, place) in content.items():
+        if name not in ("runs", "draws", "folds"):
+            raise AsitError(f"{place}: unknown name '{name}': {nearest(name, ('runs', 'draws', 'folds'))}")
+    rows, place = content.get("runs", ([], path))
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise AsitError(f"{place}: expected 'runs' to be a list of runs, each with task, train, test and config")
+    draws, draws_place = content.get("draws", (1, path))
+    if not isinstance(draws, int) or draws < 1:
+        raise AsitError(f"{draws_place}: expected 'draws' to be a number of at least 1, found {draws!r}")
+    folds, folds_place = content.get("folds", ([""], path))
+    if not isinstance(folds, list) or not folds:
+        raise AsitError(f"{folds_place}: expected 'folds' to be a list such as [1, 2, 3], found {folds!r}")
+    runs = tuple(_run(row, f"{place}: run {number}") for number, row in enumerate(rows, 1))
+    plan = Plan(runs, draws, tuple(str(fold) for fold in folds), Path(path).parent)
+    for number, run in enumerate(runs, 1):
+        if not (plan.folder / run.config).is_file():
+            raise AsitError(f"{place}: run {number}: {plan.folder / run.config}: no such file; 'config' is beside runs")
+    keys = [(run.task, run.labels, run.config) for run in runs]
+    for number, key in enumerate(keys, 1):
+        if key in keys[: number - 1]:
+            raise AsitError(f"{place}: run {number}: same task, labels and config as an earlier run; change 'labels'")
+    return plan
+
+
+def _run(row: dict[str, Any], where: str) -> Run:
+    fields = {field.name: field for field in dataclasses.fields(Run)}
+    for name in row:
+        if name not in fields:
+            raise AsitError(f"{where}: unknown name '{name}': {nearest(str(name), fields)}")
+    for name, field in fields.items():
+        if name not in row and field.default is dataclasses.MISSING:
+            raise AsitError(f"{where}: '{name}' is missing")
+    values = {name: _words(value) if name in ("test", "systems") else str(value) for name, value in row.items()}
+    run = Run(**values)
+    for system in run.systems:
+        if system not in SYSTEMS:
+            raise AsitError(f"{where}: unknown system '{system}': {nearest(system, SYSTEMS)}")
+    return run
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(str(word) for word in (value if isinstance(value, list) else [value]))
+
+
+def turns(plan: Plan, seeds: int) -> Iterator[Turn]:
+    """Every seed with every fold."""
+    return (Turn(seed, seed % plan.draws, fold) for seed, fold in itertools.product(range(seeds), plan.folds))
+
+
+def sets(plan: Plan, pool: str = "") -> list[str]:
+    """Names of the data directories of all runs and of the pool, whichever seeds are run, in order of first use."""
+    found: dict[str, None] = {}
+    for turn in turns(plan, plan.draws):
+        for text in (pool, *(name for run in plan.runs for name in (run.train, run.valid, *run.test))):
+            if text:
+                found[turn.name(text)] = None
+    return list(found)
+
+
+def options_of_runs(settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """Options of every run by kind. Raises as :func:`read_plan`."""
+    plan = read_plan(settings.runs)
+    if settings.first_only:
+        plan = plan._replace(runs=tuple({run.task: run for run in reversed(plan.runs)}.values()), folds=plan.folds[:1])
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    for turn in turns(plan, settings.seeds):
+        init = settings.init or f"{settings.exp}/{_pretraining(settings.pool, turn)}/backbone.safetensors"
+        pretrain = {**_read(settings.pretrain_config), "data_dir": f"{settings.data}/{turn.name(settings.pool)}"}
+        pretrain |= {"out_dir": str(Path(init).parent), "seed": turn.seed}
+        if not settings.init and pretrain not in found["pretrain"]:
+            found["pretrain"].append(pretrain)
+        for run in plan.runs:
+            _add(found, run, turn, init, settings, plan.folder)
+    return found
+
+
+def _pretraining(pool: str, turn: Turn) -> str:
+    """Folder of the backbone: of the seed, and of the fold when the pool differs between folds."""
+    return f"pretrain_{turn.suffix if '{fold}' in pool else turn.seed}"
+
+
+def _add(
+    found: dict[str, list[dict[str, Any]]], run: Run, turn: Turn, init: str, settings: Settings, folder: Path
+) -> None:
+    """The runs of all systems of an entry."""
+    name = f"{run.task}_{run.labels}".replace("%", "pct").replace(" ", "_").replace("/", "_")
+    tags = [f"task={run.task}", f"labels={run.labels}", f"seed={turn.seed}"] + [f"fold={turn.fold}"] * bool(turn.fold)
+    train, valid = f"{settings.data}/{turn.name(run.train)}", turn.name(run.valid)
+    valid = f"{settings.data}/{valid}" if valid else ""
+    tests = {turn.name(test): [f"test={test}"] * (len(run.test) > 1) for test in run.test}
+    for system in run.systems:
+        out = f"{settings.exp}/{name}_{system}_{turn.suffix}"
+        own = {"train_dir": train, "valid_dir": valid, "out_dir": out}
+        if system == "baseline":
+            for test, tag in tests.items():
+                place = {"test_dir": f"{settings.data}/{test}", "out_dir": f"{out}/{test}", "tags": tags + tag}
+                task = {k: v for k, v in _read(folder / run.config).items() if k == "task"}
+                found["baseline"].append({**task, **own, **place})
+            continue
+        shown, options = FINETUNED[system]
+        own |= {"init": init, "seed": turn.seed, "tags": [*tags, f"system={shown}"], **options}
+        found["finetune"].append({**_read(folder / run.config), **own})
+        for test, tag in tests.items():
+            score = {"model": f"{out}/model.safetensors", "data_dir": f"{settings.data}/{test}"}
+            found["score"].append({**score, "out_dir": f"{out}/{test}", "tags": tag})
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    """The options in a configuration file."""
+    return {name: value for name, (value, _) in read_yaml(path).items()}
+
+
+def write(settings: Settings) -> dict[str, int]:
+    """Write all files, in place of those of an earlier call; returns how many there are of each kind."""
+    runs = options_of_runs(settings)
+    for kind, files in runs.items():
+        folder = Path(settings.out, kind)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for number, values in enumerate(files, 1):
+            write_text(folder / f"{number}.yaml", yaml.safe_dump(values, sort_keys=False))
+    return {kind: len(files) for kind, files in runs.items()}

@@ -1,0 +1,97 @@
+"""Numbers that others have published, shown beside a recipe's own.
+
+``conf/published.yaml`` of a recipe:
+
+.. code-block:: yaml
+
+    tables:
+      - task: ESC-50            # the tag of the recipe's runs
+        metric: accuracy        # their primary metric
+        labels: all             # their column (default: all)
+        system: pretrained      # their row (default: pretrained)
+        note: mean over five folds
+        rows:
+          - {system: ASiT, params: 86M, value: 95.3, source: "arXiv 2211.13189"}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from asit.config import read_yaml
+from asit.errors import AsitError, nearest
+
+NOT_RUN = "not run: needs the corpus"
+OURS = "**this recipe**"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A published number, in percent; ``value`` None where the source gives none."""
+
+    system: str
+    value: float | None
+    source: str
+    params: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published numbers of one task."""
+
+    task: str
+    metric: str
+    rows: tuple[Row, ...]
+    labels: str = "all"
+    system: str = "pretrained"
+    note: str = ""
+
+
+def read_published(path: str) -> list[Published]:
+    """Read ``conf/published.yaml``.
+
+    Raises:
+        AsitError: an unknown or missing name, a value that is no number.
+    """
+    content = read_yaml(path)
+    tables, place = content.pop("tables", (None, path))
+    if content or not isinstance(tables, list) or not tables:
+        raise AsitError(f"{place}: expected one list 'tables', each with task, metric and rows")
+    found = []
+    for number, table in enumerate(tables, 1):
+        where = f"{place}: table {number}"
+        rows = table.get("rows") if isinstance(table, dict) else None
+        if not isinstance(rows, list) or not rows:
+            raise AsitError(f"{where}: expected a list 'rows', each with system, value and source")
+        made = tuple(_made(Row, row, f"{where}: row {line}") for line, row in enumerate(rows, 1))
+        for line, row in enumerate(made, 1):
+            if row.value is not None and not isinstance(row.value, (int, float)):
+                raise AsitError(f"{where}: row {line}: expected a number in percent or null, found {row.value!r}")
+        found.append(_made(Published, {**table, "rows": made}, where))
+    return found
+
+
+def _made(kind: type, values: dict[str, Any], where: str) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for name in values:
+        if name not in fields:
+            raise AsitError(f"{where}: unknown name '{name}': {nearest(str(name), fields)}")
+    for name, field in fields.items():
+        if name not in values and field.default is dataclasses.MISSING:
+            raise AsitError(f"{where}: '{name}' is missing")
+    return kind(**values)
+
+
+def section(published: Published, ours: str | None) -> str:
+    """A table of Markdown: this recipe's number (None: not run) and the published ones, the best first."""
+    lines = [f"### {published.task}: published", ""]
+    note = f" {published.note[0].upper()}{published.note[1:]}." if published.note else ""
+    lines += [f"{published.metric} in %.{note}", "", "| system | parameters | value | source |", "|---|---|---|---|"]
+    lines.append(f"| {OURS}, {published.system} | | {ours or NOT_RUN} | |")
+    ranked = sorted(published.rows, key=lambda row: -1.0 if row.value is None else row.value, reverse=True)
+    for row in ranked:
+        value = "not given" if row.value is None else f"{row.value:.1f}"
+        lines.append(f"| {row.system} | {row.params} | {value} | {row.source} |")
+    return "\n".join(lines)

@@ -1,0 +1,123 @@
+"""conf/runs.yaml to files of options."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from asit.config import from_dict
+from asit.downstream.runs import Settings, options_of_runs, read_plan, sets, write
+from asit.errors import AsitError
+
+RUNS = """
+draws: 2
+runs:
+  - {task: speakers, labels: 10%, train: "few_{draw}", valid: dev, test: [clean, noisy], config: finetune.yaml}
+  - {task: words, train: train, test: test, config: finetune.yaml, systems: [pretrained, probe]}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    conf = tmp_path / "my conf"
+    conf.mkdir()
+    (conf / "runs.yaml").write_text(RUNS)
+    (conf / "finetune.yaml").write_text("lr: 1.0e-3\ntask: classification\nsteps: 7\n")
+    (conf / "pretrain.yaml").write_text("steps: 9\n")
+    return conf
+
+
+def settings(recipe, **more) -> Settings:
+    own = {"runs": str(recipe / "runs.yaml"), "pretrain_config": str(recipe / "pretrain.yaml")}
+    return from_dict(Settings, {**own, "out": str(recipe / "runs"), **more})
+
+
+def test_systems_of_a_run_differ_in_their_name_only(recipe) -> None:
+    tuned = options_of_runs(settings(recipe, seeds=2))["finetune"]
+    assert len(tuned) == 8
+    pretrained, scratch = tuned[:2]
+    assert {k for k in pretrained.keys() | scratch.keys() if pretrained.get(k) != scratch.get(k)} == {
+        "out_dir",
+        "tags",
+        "from_scratch",
+    }
+    assert pretrained["init"] == "exp/pretrain_0/backbone.safetensors"
+    assert pretrained["tags"] == ["task=speakers", "labels=10%", "seed=0", "system=pretrained"]
+    assert tuned[3]["freeze_backbone"] is True
+    assert [run["train_dir"] for run in tuned[::4]] == ["data/few_0", "data/few_1"]
+    assert tuned[2]["valid_dir"] == ""
+
+
+def test_every_test_set_is_scored(recipe) -> None:
+    runs = options_of_runs(settings(recipe))
+    assert [run["data_dir"] for run in runs["score"][:2]] == ["data/clean", "data/noisy"]
+    assert runs["score"][0]["tags"] == ["test=clean"]
+    assert runs["score"][-1]["tags"] == []
+    assert [run["test_dir"] for run in runs["baseline"]] == ["data/clean", "data/noisy"]
+    assert runs["baseline"][0]["task"] == "classification"
+    assert "lr" not in runs["baseline"][0]
+
+
+def test_folds(recipe) -> None:
+    text = 'folds: [1, 2]\nruns:\n  - {task: t, train: "train{fold}", test: "test{fold}", config: finetune.yaml}\n'
+    (recipe / "runs.yaml").write_text(text)
+    runs = options_of_runs(settings(recipe, pool="train{fold}", seeds=2))
+    assert [run["out_dir"] for run in runs["pretrain"]] == [
+        "exp/pretrain_0_fold1",
+        "exp/pretrain_0_fold2",
+        "exp/pretrain_1_fold1",
+        "exp/pretrain_1_fold2",
+    ]
+    assert len({run["out_dir"] for run in runs["finetune"]}) == 8
+    assert all(run["tags"][-2].startswith("fold=") for run in runs["finetune"])
+    for run, score in zip(runs["finetune"], runs["score"], strict=True):
+        assert run["train_dir"][-1] == score["data_dir"][-1] == run["init"].split("/")[1][-1]
+    shared = options_of_runs(settings(recipe, pool="pool", seeds=2))
+    assert [run["seed"] for run in shared["pretrain"]] == [0, 1]
+
+
+def test_a_given_backbone_is_not_pretrained_again(recipe) -> None:
+    runs = options_of_runs(settings(recipe, init="there/backbone.safetensors", seeds=2))
+    assert runs["pretrain"] == []
+    assert {run["init"] for run in runs["finetune"]} == {"there/backbone.safetensors"}
+
+
+def test_list_and_first(recipe) -> None:
+    plan = read_plan(str(recipe / "runs.yaml"))
+    assert sets(plan, "pool") == ["pool", "few_0", "dev", "clean", "noisy", "train", "test", "few_1"]
+    text = RUNS + "  - {task: words, labels: few, train: few, test: test, config: finetune.yaml}\n"
+    (recipe / "runs.yaml").write_text(text)
+    first = options_of_runs(settings(recipe, first_only=True))["finetune"]
+    assert {run["train_dir"] for run in first} == {"data/few_0", "data/train"}
+
+
+def test_files_of_an_earlier_plan_go(recipe) -> None:
+    assert write(settings(recipe, seeds=2)) == {"pretrain": 2, "finetune": 8, "score": 12, "baseline": 4}
+    assert write(settings(recipe))["finetune"] == 4
+    files = sorted(path.name for path in (recipe / "runs/finetune").iterdir())
+    assert files == ["1.yaml", "2.yaml", "3.yaml", "4.yaml"]
+    assert yaml.safe_load((recipe / "runs/finetune/2.yaml").read_text())["from_scratch"] is True
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("test: test", "tset: test"), r"runs.yaml:\d: run 2: unknown name 'tset'.*test"),
+        (("train: train, ", ""), r"runs.yaml:\d: run 2: 'train' is missing"),
+        (("probe", "prob"), r"unknown system 'prob'.*probe"),
+        (("draws: 2", "draws: none"), r"runs.yaml:2: expected 'draws'"),
+        (("draws: 2", "draw: 2"), r"runs.yaml:2: unknown name 'draw'"),
+        (("finetune.yaml}", "other.yaml}"), r"other.yaml: no such file"),
+        (("runs:", "runs: 3\nfolds:"), r"expected 'runs' to be a list"),
+    ],
+)
+def test_what_is_refused(recipe, change, expected) -> None:
+    (recipe / "runs.yaml").write_text(RUNS.replace(*change))
+    with pytest.raises(AsitError, match=expected):
+        read_plan(str(recipe / "runs.yaml"))
+
+
+def test_two_runs_of_one_name(recipe) -> None:
+    (recipe / "runs.yaml").write_text(RUNS + "  - {task: words, train: a, test: b, config: finetune.yaml}\n")
+    with pytest.raises(AsitError, match="run 3: same task, labels and config"):
+        read_plan(str(recipe / "runs.yaml"))
