@@ -1,0 +1,22 @@
+"""asit-knn: k-nearest-neighbour classification with a frozen backbone."""
+
+from __future__ import annotations
+
+import sys
+
+from asit.config import parse
+from asit.downstream.evaluate import summary
+from asit.downstream.knn import Settings, knn
+from asit.errors import command
+
+
+@command
+def main() -> None:
+    """Entry point."""
+    settings = parse(Settings)
+    result = knn(settings)
+    print(f"{summary(settings.test_dir, result)}; k = {result.provenance['k']}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

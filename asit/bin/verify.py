@@ -1,0 +1,20 @@
+"""asit-verify: equal error rate and minDCF of embeddings on a list of trials."""
+
+from __future__ import annotations
+
+import sys
+
+from asit.config import parse
+from asit.downstream.verify import Settings, summary, verify
+from asit.errors import command
+
+
+@command
+def main() -> None:
+    """Entry point."""
+    settings = parse(Settings)
+    print(f"{settings.trials}: {summary(verify(settings))}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
