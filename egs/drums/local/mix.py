@@ -1,0 +1,91 @@
+"""Mixtures of one to four classes of drum sounds: what is in each follows from a seed, and the sum of the parts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from corpus import FADE, Recording, cut
+
+from asit.config import option
+from asit.errors import AsitError
+
+
+@dataclass(frozen=True)
+class MixSettings:
+    """The multi-label set."""
+
+    mix_seconds: float = option(2.0, "length of a mixture", above=0)
+    mix_most: int = option(4, "most classes in a mixture; 1 to this many are equally frequent", least=1)
+    mix_heard: float = option(0.4, "seconds of a part that lie inside at least (all of it when it is shorter)", above=0)
+    mix_softest: float = option(-26.0, "peak of the softest part in dB below full scale", most=0)
+    mix_loudest: float = option(-6.0, "peak of the loudest part in dB below full scale", most=0)
+    mix_seed: int = option(0, "what is mixed how follows from this, the set and the number of the mixture")
+
+
+class Part(NamedTuple):
+    """A recording in a mixture."""
+
+    utt: str
+    label: str
+    offset: int  # samples
+    level: float  # peak in dB below full scale
+
+    def __str__(self) -> str:
+        return f"{self.utt}@{self.offset}@{self.level:.2f}dB"
+
+
+def plan(
+    name: str, count: int, recordings: Sequence[Recording], lengths: Mapping[str, int], rate: int, settings: MixSettings
+) -> dict[str, list[Part]]:
+    """Parts of each of ``count`` mixtures, by id ``<name>-0000``; a mixture does not depend on ``count``.
+
+    Classes are equally frequent, whatever their numbers of recordings, and within a class so are the kits.
+
+    Raises:
+        AsitError: fewer classes than a mixture may have, or no room for the parts.
+    """
+    by_class: dict[str, dict[str, list[Recording]]] = defaultdict(lambda: defaultdict(list))
+    for recording in recordings:
+        by_class[recording.label][recording.kit].append(recording)
+    labels = sorted(by_class)
+    if len(labels) < settings.mix_most:
+        raise AsitError(f"{name}: expected recordings of at least {settings.mix_most} classes, found {len(labels)}")
+    if settings.mix_softest > settings.mix_loudest:
+        raise AsitError(f"--mix-softest {settings.mix_softest:g} is above --mix-loudest {settings.mix_loudest:g}")
+    total, heard = round(settings.mix_seconds * rate), round(settings.mix_heard * rate)
+    if heard > total:
+        raise AsitError(f"--mix-heard {settings.mix_heard:g} is longer than --mix-seconds {settings.mix_seconds:g}")
+    mixtures = {}
+    for number in range(count):
+        utt = f"{name}-{number:04d}"
+        random = np.random.default_rng(_number(f"{settings.mix_seed} {utt}"))
+        parts = []
+        for label in sorted(random.choice(labels, size=int(random.integers(1, settings.mix_most + 1)), replace=False)):
+            kits = by_class[str(label)]
+            own = kits[sorted(kits)[random.integers(len(kits))]]
+            chosen = own[random.integers(len(own))]
+            offset = int(random.integers(total - min(lengths[chosen.utt], heard) + 1))
+            level = float(random.uniform(settings.mix_softest, settings.mix_loudest))
+            parts.append(Part(chosen.utt, chosen.label, offset, level))
+        mixtures[utt] = parts
+    return mixtures
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def mix(parts: Sequence[Part], waves: Mapping[str, np.ndarray], rate: int, seconds: float) -> np.ndarray:
+    """The sum of the parts, float32 (n,); what reaches beyond the end is cut, and a sum above full scale lowered."""
+    total = round(seconds * rate)
+    found = np.zeros(total, dtype=np.float32)
+    for part in parts:
+        wave = waves[part.utt] * np.float32(10 ** (part.level / 20) / np.abs(waves[part.utt]).max())
+        wave = cut(wave, total - part.offset, round(FADE * rate))
+        found[part.offset : part.offset + len(wave)] += wave
+    return found / max(1.0, float(np.abs(found).max()) / 0.99)

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Drum sounds from free drum kits, in packages of Debian: pretrain ASiT without labels, then tell 14 classes of single
+# hits and tag mixtures of one to four of them, by kits never heard, with and without that pretraining.
+#
+#   ./run.sh                                # one seed, about 10 minutes on two cores
+#   ./run.sh --seeds 3                      # the tables of RESULTS.md
+#   ./run.sh --corpus /path/to/packages     # a folder with the .deb files of local/packages.tsv
+#   ./run.sh --quick true                   # every stage in a few minutes; its figures mean nothing
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./path.sh
+. ./cmd.sh
+seeds=1                             # runs of everything random, pretraining included; the table has mean and std
+quick=false                         # a short run of every stage, for tests
+nj=2                                # parallel jobs
+ngpu=0                              # GPUs of each pretraining and fine-tuning job; 0: CPU
+corpus=downloads/debs               # folder of the .deb files; those that it lacks are fetched there
+tables=local                        # folder of packages.tsv, kits.tsv and recordings.tsv
+mixtures="1000 200 400"             # mixtures for training, validation, test
+fbank_config=conf/fbank.yaml        # front end
+pretrain_config=conf/pretrain.yaml  # small-corpus ASiT
+runs_config=conf/runs.yaml          # which systems are trained and scored on what
+init=""                             # backbone.safetensors to start from instead of pretraining here
+exp=exp                             # folder of models, logs and scores
+data=data                           # folder of the data directories and the audio
+fbank=fbank                         # folder of the features
+results=RESULTS.md                  # where the report goes
+parse_options "$@"
+
+short_pretrain=() short_finetune=()
+if $quick; then
+    [[ $exp != exp ]] || exp=exp_quick data=exp_quick/data fbank=exp_quick/fbank results=exp_quick/RESULTS.md
+    mixtures="60 20 30"
+    short_pretrain=(--steps 30 --warmup-steps 5)
+    short_finetune=(--steps 20 --warmup-steps 4 --eval-every 10 --epoch-samples 320)
+fi
+# shellcheck disable=SC2034 # begin and finish read it
+done_dir=$exp/.done
+train_job=$train_cmd
+((ngpu == 0)) || train_job=$cuda_cmd
+tools=${ASIT_ROOT:-../..}/tools
+sets=(pool)
+for task in events tagging; do
+    sets+=("${task}_train" "${task}_valid" "${task}_test")
+done
+for draw in 0 1 2; do sets+=("events_train_few_$draw" "tagging_train_10pct_$draw"); done
+
+if begin 0 download "Packages of the kits" "$tables/packages.tsv"; then
+    local/fetch.py --corpus "$corpus" --tables "$tables"
+fi
+
+if begin 1 data "Recordings, mixtures and data directories" \
+    local/prepare.py local/corpus.py local/mix.py "$tables/kits.tsv" "$tables/recordings.tsv" -- "$data/all/wav.scp"; then
+    read -r train valid test <<<"$mixtures"
+    local/prepare.py --corpus "$corpus" --tables "$tables" --data "$data" --audio "$data/audio" \
+        --train-mixtures "$train" --valid-mixtures "$valid" --test-mixtures "$test"
+    for set in all "${sets[@]}"; do asit-validate-data-dir --data-dir "$data/$set"; done
+fi
+
+if begin 2 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp"; then
+    "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
+        "$data/all" "$exp/log/make_fbank" "$fbank"
+    asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
+fi
+
+if begin 3 stats "Mean and standard deviation of the pool" "$data/pool/feats.scp" -- "$data/pool/stats.yaml"; then
+    asit-compute-stats --data-dir "$data/pool"
+fi
+
+if begin 4 pretrain "Pretrain without labels" "$pretrain_config" "$runs_config" "$data/pool/stats.yaml"; then
+    asit-plan-runs --runs "$runs_config" --pretrain-config "$pretrain_config" --pool pool --seeds "$seeds" \
+        --data "$data" --exp "$exp" --out "$exp/runs" --init "$init" --first-only "$quick"
+    log "progress in $exp/pretrain_*/train.log"
+    "$tools/run_jobs.sh" --cmd "$train_job" --nj "$nj" --ngpu "$ngpu" --share-cores true \
+        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- ${short_pretrain[@]+"${short_pretrain[@]}"}
+fi
+
+if begin 5 finetune "Fine-tune, pretrained and from scratch" conf/finetune_events.yaml conf/finetune_tagging.yaml; then
+    "$tools/run_jobs.sh" --cmd "$train_job" --nj "$nj" --ngpu "$ngpu" \
+        asit-finetune "$exp/runs/finetune" "$exp/log" -- ${short_finetune[@]+"${short_finetune[@]}"}
+fi
+
+if begin 6 score "Score on the test sets; trivial baseline"; then
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" --threads 1 asit-evaluate "$exp/runs/score" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+fi
+
+if begin 7 report "The table" local/more_metrics.py -- "$results"; then
+    local/more_metrics.py --exp-dir "$exp" --out "$exp/more_metrics.md"
+    asit-report --exp-dir "$exp" --out "$results" --done-dir "$done_dir" --title "drums: results" \
+        --note "$exp/more_metrics.md" --run-command "egs/drums/run.sh --seeds $seeds"
+fi
+finish
