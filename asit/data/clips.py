@@ -10,6 +10,7 @@ from torch import Tensor
 from asit.data.crops import fill_up, read_pieces
 from asit.data.dataset import FeatureDataset
 from asit.data.sampler import Key
+from asit.data.targets import MultiHot
 from asit.seeding import numpy_generator
 
 
@@ -18,14 +19,14 @@ class ClipDataset:
 
     A longer clip is cut at a random place when ``random_crop`` (training), else at its start, as AST does. A
     shorter one is filled up with silence behind it, and ``length`` tells how much is real. ``targets``: int64
-    (clips,) or float32 (clips, C), as ``asit.tasks`` encode labels; None for unlabelled clips.
+    (clips,), float32 (clips, C) or :class:`MultiHot`, as ``asit.tasks`` encode labels; None for unlabelled clips.
     """
 
     def __init__(
         self,
         features: FeatureDataset,
         frames: int,
-        targets: Tensor | None = None,
+        targets: Tensor | MultiHot | None = None,
         *,
         random_crop: bool = False,
         seed: int = 0,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +16,10 @@ from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.io import ark_spec
 from asit.io.ark import read_matrix
+from asit.io.strings import positive_integers, read_columns
 from asit.io.table import read_table
 
 SILENCE = float(np.log(np.finfo(np.float32).eps))  # log-mel of digital silence, -15.9424 (Kaldi's floor)
-
-
-class Strings(Sequence[str]):
-    """Many strings in one buffer: two million ids take their bytes plus eight each, and workers share them."""
-
-    def __init__(self, strings: Sequence[str]) -> None:
-        encoded = [s.encode() for s in strings]
-        self._bytes = b"".join(encoded)
-        self._ends = np.cumsum([len(e) for e in encoded], dtype=np.int64)
-
-    def __len__(self) -> int:
-        return len(self._ends)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        end = self._ends[index]
-        start = self._ends[index - 1] if index % len(self) else 0
-        return self._bytes[start:end].decode()
 
 
 class FeatureDataset:
@@ -56,15 +37,16 @@ class FeatureDataset:
         self.path = Path(data_dir)
         if not self.path.is_dir():
             raise AsitError(f"{self.path}: no such data directory; prepare it first (stage data)")
-        feats = read_table(self._file("feats.scp", "asit-make-fbank (stage features)"))
-        frames = read_table(self._file("utt2num_frames", "asit-make-fbank (stage features)"))
-        if feats.keys() != frames.keys():
-            odd = next(iter(feats.keys() ^ frames.keys()))
+        feats = read_columns(self._file("feats.scp", "asit-make-fbank (stage features)"))
+        lengths = self._file("utt2num_frames", "asit-make-fbank (stage features)")
+        frames = read_columns(lengths)
+        if not feats.keys.equals(frames.keys):
+            odd = next(iter(set(feats.keys) ^ set(frames.keys)))
             raise AsitError(
                 f"{self.path}: utterance {odd} is not in both feats.scp and utt2num_frames; run asit-fix-data-dir"
             )
-        self.utts, self._specs = Strings(list(feats)), Strings(list(feats.values()))
-        self.num_frames = np.array([_count(self.path, u, frames[u]) for u in feats], dtype=np.int64)
+        self.utts, self._specs = feats
+        self.num_frames = positive_integers(str(lengths), frames, "frames")
         front_end = self._file("conf/fbank.yaml", "asit-make-fbank (stage features)")
         self.front_end = load(FbankSettings, front_end)
         self.stats = stats or Stats.load(self._file("stats.yaml", "asit-compute-stats (stage stats)"))
@@ -142,8 +124,8 @@ class FeatureDataset:
     def digest(self) -> str:
         """Hash of what a run's order and values depend on: ids, frame counts, front end, mean and std."""
         digest = hashlib.sha256()
-        for utt in self.utts:
-            digest.update(utt.encode() + b"\n")
+        for piece in self.utts.chunks(b"\n"):
+            digest.update(piece)
         digest.update(self.num_frames.tobytes())
         digest.update(json.dumps([self.stats.mean, self.stats.std, to_dict(self.front_end)]).encode())
         return digest.hexdigest()[:16]
@@ -163,9 +145,3 @@ def _with_rows(spec: str, first: int, last: int) -> str:
     start = old.rows[0] if old.rows else 0
     columns = f",{old.columns[0]}:{old.columns[1]}" if old.columns else ""
     return f"{spec[: spec.rindex('[')]}[{start + first}:{start + last - 1}{columns}]"
-
-
-def _count(path: Path, utt: str, text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise AsitError(f"{path}/utt2num_frames: utterance {utt}: expected a positive number of frames, found '{text}'")
-    return int(text)

@@ -23,6 +23,7 @@ from asit.data.clips import ClipDataset
 from asit.data.collate import collate_clips
 from asit.data.loader import Batches
 from asit.data.sampler import BatchPlan
+from asit.data.targets import MultiHot
 from asit.downstream import windows
 from asit.downstream.labelled import LabelledClips
 from asit.downstream.model import check_front_end, load_backbone, save_model
@@ -137,15 +138,22 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
     torch.manual_seed(derive(train.seed, "head"))
     classifier = Classifier(backbone.module, task.num_outputs, settings.head)
     stats, steps = backbone.front_end.stats, train.total_steps(plan.steps_per_epoch)
-    learner = FineTuner(classifier, task, settings.tuner, mean=stats.mean, std=stats.std, steps=steps)
+    learner = FineTuner(
+        classifier,
+        task,
+        settings.tuner,
+        mean=stats.mean,
+        std=stats.std,
+        steps=steps,
+        steps_per_epoch=plan.steps_per_epoch,
+    )
     log.info("%d updates, %d an epoch, %d clips each", steps, plan.steps_per_epoch, plan.global_batch)
     if place.main:
         write_text(out_dir / "config.yaml", yaml.safe_dump(to_dict(settings), sort_keys=False))
     best = BestWeights(task.greater_is_better)
     validation = Validation(settings, task, backbone, sets.get("valid"), learner, best, steps)
-    clips = ClipDataset(
-        sets["train"].dataset, backbone.frames, torch.from_numpy(targets), random_crop=True, seed=train.seed
-    )
+    wanted = targets if isinstance(targets, MultiHot) else torch.from_numpy(targets)
+    clips = ClipDataset(sets["train"].dataset, backbone.frames, wanted, random_crop=True, seed=train.seed)
     batches = Batches(
         clips,
         plan,
@@ -171,6 +179,7 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
         kept = _kept_weights(learner, best, "valid" in sets, task.primary, settings.valid_dir)
         facts = {
             "train_clips": len(targets),
+            "train_expected": sets["train"].expected,
             "provenance": provenance(),
             "steps": steps,
             "kept_step": best.step or steps,
@@ -222,22 +231,26 @@ class Validation:
         return values
 
 
-def class_weights(targets: np.ndarray) -> np.ndarray:
+def class_weights(targets: np.ndarray | MultiHot) -> np.ndarray:
     """Sampling weights (clips,): 1 / class frequency; with several labels a clip their sum, as AST weights AudioSet.
 
     >>> class_weights(np.array([0, 0, 1])).tolist()
     [0.5, 0.5, 1.0]
     """
-    if targets.ndim == 1:
+    if isinstance(targets, MultiHot):
+        weights = targets.sums(1.0 / np.maximum(targets.counts(), 1))
+    elif targets.ndim == 1:
         return 1.0 / np.bincount(targets)[targets]
-    weights = (targets / np.maximum(targets.sum(axis=0), 1.0)).sum(axis=1)
+    else:
+        weights = (targets / np.maximum(targets.sum(axis=0), 1.0)).sum(axis=1)
     return np.where(weights > 0, weights, weights[weights > 0].min(initial=1.0))
 
 
 def _kept_weights(learner: FineTuner, best: BestWeights, selected: bool, metric: str, valid_dir: str) -> Classifier:
     kept = learner.evaluated()
     if not selected:
-        log.info("no validation set: the weights of the last update are kept")
+        what = "the weights of the last update are" if learner.averaged is None else "the average of the weights is"
+        log.info("no validation set: %s kept", what)
     elif not best.weights:
         raise AsitError(f"{valid_dir}: {metric} was never defined, so no weights could be selected; check its labels")
     else:

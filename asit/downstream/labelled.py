@@ -2,50 +2,67 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from asit.data.dataset import FeatureDataset
+from asit.data.targets import MultiHot
 from asit.errors import AsitError
 from asit.features.stats import Stats
-from asit.io.data_dir import DataDir
+from asit.io.data_dir import DataDir, read_list
+from asit.io.strings import Columns, Strings, read_columns
+from asit.io.values import parse_labels
 
 CACHE_BYTES = 2**30  # features of sets below this size stay in memory after the first pass
+LISTS_OF_MISSING = ("missing_utts", "failed_utts")  # "utt reason": without audio, without features
 
 
 class LabelledClips:
     """Features and targets of the utterances in utt2label.
 
+    Utterances that a list of missing ones names (``missing_utts``, which a recipe writes for clips of the official
+    list that nobody could supply; ``failed_utts`` of asit-collect-feats) count as expected and missing, whether or
+    not utt2label has them.
+
     Attributes:
-        dataset: the directory's features. utts, labels, targets: of the clips that have features; ``targets`` as
-            the task gives them. missing: utterances of utt2label without features. expected: lines of utt2label.
+        dataset: the directory's features. utts, labels: of the clips that have features. missing: utterances without
+            features. expected: how many there should be.
 
     Raises:
-        AsitError: unknown labels; no clip at all; a larger share of clips without features than ``max_missing``.
+        AsitError: unknown labels; no clip at all; a larger share of utt2label without features than ``max_missing``.
     """
 
     def __init__(self, path: str, task: Any, stats: Stats, max_missing: float = 0.05) -> None:
         data = DataDir(path)
         self.path, self.dataset = path, FeatureDataset(path, stats)
-        labels = data.utt2label
-        index = {utt: i for i, utt in enumerate(self.dataset.utts)}
-        self.expected = len(labels)
-        self.missing = [utt for utt in labels if utt not in index]
-        if len(self.missing) > max_missing * self.expected:
+        listed = _labels_of(data)
+        there, places = _places(listed.keys, self.dataset.utts)
+        lacking = [listed.keys[i] for i in np.flatnonzero(~there)]
+        if len(lacking) > max_missing * len(there):
             raise AsitError(
-                f"{data.file('feats.scp')}: {len(self.missing)} of {self.expected} utterances of utt2label have no "
-                f"features, the first is {self.missing[0]}; extract them, or raise --max-missing"
+                f"{data.file('feats.scp')}: {len(lacking)} of {len(there)} utterances of utt2label have no "
+                f"features, the first is {lacking[0]}; extract them, or raise --max-missing"
             )
-        self.utts = [utt for utt in labels if utt in index]
-        if not self.utts:
+        if not there.any():
             raise AsitError(f"{data.file('utt2label')}: expected at least one utterance with features, found none")
-        self._indices = [index[utt] for utt in self.utts]
-        self.labels = [",".join(labels[utt]) for utt in self.utts]
-        self.targets: np.ndarray = task.targets(self.labels, self.utts, data.file("utt2label"))
+        unlisted = _named_missing(data, listed.keys)
+        self.missing = sorted({*lacking, *unlisted})
+        self.expected = len(there) + len(unlisted)
+        self.utts, self.labels = listed.keys.take(np.flatnonzero(there)), listed.values.take(np.flatnonzero(there))
+        self._indices = places[there]
+        encode = getattr(task, "multi_hot", task.targets)
+        self._encoded: np.ndarray | MultiHot = encode(self.labels, self.utts, data.file("utt2label"))
         size = int(self.dataset.num_frames[self._indices].sum()) * self.dataset.num_mels * 4
         self._cache: list[np.ndarray] | None = [] if size < CACHE_BYTES else None
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """As the task gives them, in the order of ``utts``: int64 (clips,) or float32 (clips, C)."""
+        return self._encoded.dense() if isinstance(self._encoded, MultiHot) else self._encoded
 
     def __len__(self) -> int:
         return len(self.utts)
@@ -64,17 +81,48 @@ class LabelledClips:
         if self._cache is not None:
             self._cache = read
 
-    def training_targets(self) -> np.ndarray:
-        """Targets of every clip of ``dataset``, in its order.
+    def training_targets(self) -> np.ndarray | MultiHot:
+        """Targets of every clip of ``dataset``, in its order: int64 (clips,), or the ones of a (clips, C) matrix.
 
         Raises:
             AsitError: a clip with features has no label.
         """
         if len(self.utts) != len(self.dataset):
-            unlabelled = next(utt for utt in self.dataset.utts if utt not in set(self.utts))
+            known = set(self.utts)
+            unlabelled = next(utt for utt in self.dataset.utts if utt not in known)
             raise AsitError(
                 f"{self.path}/utt2label: utterance {unlabelled} has features but no label; label it, or run "
                 "asit-fix-data-dir, which leaves it out"
             )
         order = np.argsort(self._indices, kind="stable")
-        return self.targets[order]
+        return self._encoded.take(order) if isinstance(self._encoded, MultiHot) else self._encoded[order]
+
+
+def _labels_of(data: DataDir) -> Columns:
+    """utt2label, its values checked."""
+    listed = read_columns(data.file("utt2label")) if os.path.isdir(data.path) else None
+    try:
+        for value in set(listed.values if listed else ()):
+            parse_labels(value)
+    except ValueError:
+        listed = None
+    if listed is None:
+        _ = data.utt2label  # raises, and names the line
+        raise AsitError(f"{data.file('utt2label')}: cannot be read")
+    return listed
+
+
+def _places(wanted: Strings, known: Strings) -> tuple[np.ndarray, np.ndarray]:
+    """Which of ``wanted`` are known, and where; both are sorted."""
+    if wanted.equals(known):
+        return np.ones(len(wanted), dtype=bool), np.arange(len(wanted))
+    a, b = wanted.packed(), known.packed()
+    places = np.minimum(np.searchsorted(b, a), len(b) - 1)
+    return b[places] == a, places
+
+
+def _named_missing(data: DataDir, labelled: Strings) -> list[str]:
+    """Utterances of the lists of missing ones that utt2label does not have."""
+    paths = [data.file(name) for name in LISTS_OF_MISSING if data.has(name)]
+    named = {utt for path in paths if os.path.getsize(path) for utt in read_list(path)}
+    return sorted(named - set(labelled)) if named else []

@@ -32,14 +32,19 @@ class LabelMap:
             AsitError: a label that labels.txt does not list; names the utterance and the file.
         """
         rows: list[list[int]] = []
+        seen: dict[str, list[int]] = {}  # two million clips share some hundred thousand combinations
         for i, text in enumerate(label_strings):
-            names = [name for name in text.split(",") if name]
-            for name in names:
-                if name not in self.index:
-                    utt = utts[i] if utts is not None else f"number {i + 1}"
-                    raise AsitError(
-                        f"{source}: utterance {utt}: unknown label '{name}', not in labels.txt: "
-                        f"{nearest(name, self.labels)}"
-                    )
-            rows.append([self.index[name] for name in names])
+            if text not in seen:
+                seen[text] = self._row(text, utts[i] if utts is not None else f"number {i + 1}", source)
+            rows.append(seen[text])
         return rows
+
+    def _row(self, text: str, utt: str, source: str) -> list[int]:
+        names = [name for name in text.split(",") if name]
+        for name in names:
+            if name not in self.index:
+                raise AsitError(
+                    f"{source}: utterance {utt}: unknown label '{name}', not in labels.txt: "
+                    f"{nearest(name, self.labels)}"
+                )
+        return [self.index[name] for name in names]

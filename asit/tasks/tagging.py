@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from asit.config import option
+from asit.data.targets import MultiHot
 from asit.metrics.auc_dprime import mean_auc_dprime
 from asit.metrics.average_precision import average_precision, mean_average_precision
 from asit.tasks._labels import LabelMap
@@ -50,10 +51,17 @@ class Task:
         Raises:
             AsitError: an unknown label.
         """
-        found = np.zeros((len(label_strings), self.num_outputs), dtype=np.float32)
-        for i, row in enumerate(self.map.indices(label_strings, utts, source)):
-            found[i, row] = 1.0
-        return found
+        return self.multi_hot(label_strings, utts, source).dense()
+
+    def multi_hot(
+        self, label_strings: Sequence[str], utts: Sequence[str] | None = None, source: str = "utt2label"
+    ) -> MultiHot:
+        """:meth:`targets` without their zeros, for sets whose indicators would not fit into memory.
+
+        Raises:
+            AsitError: an unknown label.
+        """
+        return MultiHot.of_rows(self.map.indices(label_strings, utts, source), self.num_outputs)
 
     def soft(self, targets: Tensor) -> Tensor:
         """The targets themselves: the form that mixup blends."""

@@ -36,11 +36,12 @@ class Settings:
     augmentation: augment.Settings = group(augment.Settings)
     average: str = option(
         "none",
-        "weights that are evaluated and kept: the last, their moving average, or the mean of the run's tail",
-        ["none", "ema", "tail"],
+        "weights that are evaluated and kept: the last, their moving average, or the mean over the run's tail, of all "
+        "updates or of the ends of epochs (AST)",
+        ["none", "ema", "tail", "epochs"],
     )
     ema_decay: float = option(0.999, "decay of the moving average; smaller over the first updates", least=0, below=1)
-    tail_from: float = option(0.5, "share of the updates after which the tail's mean begins", least=0, below=1)
+    tail_from: float = option(0.5, "share of the updates after which the tail begins", least=0, below=1)
 
     def __post_init__(self) -> None:
         """Raises AsitError for a value outside its range."""
@@ -55,10 +56,22 @@ class FineTuner(nn.Module):
     Args:
         mean, std: of the corpus, in natural-log mel energy; mixup adds energies and gain is in dB.
         steps: updates of the whole run, for the start of the tail's mean.
+        steps_per_epoch: updates of an epoch, for the mean over the ends of epochs.
+
+    Raises:
+        AsitError: the mean over the ends of epochs of a run whose tail has none.
     """
 
     def __init__(
-        self, classifier: Classifier, task: TaskLoss, settings: Settings, *, mean: float, std: float, steps: int
+        self,
+        classifier: Classifier,
+        task: TaskLoss,
+        settings: Settings,
+        *,
+        mean: float,
+        std: float,
+        steps: int,
+        steps_per_epoch: int = 1,
     ) -> None:
         super().__init__()
         self.classifier = classifier
@@ -66,7 +79,13 @@ class FineTuner(nn.Module):
         self.register_buffer("averaged_updates", torch.zeros((), dtype=torch.int64))
         self.task, self.settings = task, settings
         self.mean, self.std = mean, std
-        self.tail_start = int(settings.tail_from * steps)
+        self.tail_start = int(settings.tail_from * steps + 1e-6)  # 0.6 x 5 epochs are 3 epochs
+        self.steps_per_epoch = steps_per_epoch
+        if settings.average == "epochs" and steps // steps_per_epoch == self.tail_start // steps_per_epoch:
+            raise AsitError(
+                f"option 'average': no epoch of {steps_per_epoch} updates ends between update {self.tail_start} and "
+                f"the last, {steps}: lower --tail-from or --epoch-samples, raise --epochs, or use --average tail"
+            )
         self._called = (classifier,)  # a tuple keeps DDP's wrapper out of the module tree
 
     def trained_module(self) -> nn.Module:
@@ -106,6 +125,11 @@ class FineTuner(nn.Module):
         mine, current = list(self._trained(self.averaged)), list(self._trained(self.classifier))
         if self.settings.average == "ema":
             share = 1.0 - min(self.settings.ema_decay, (1.0 + step) / (10.0 + step))
+        elif self.settings.average == "epochs":
+            before, ended = self.tail_start // self.steps_per_epoch, (step + 1) // self.steps_per_epoch
+            if ended > before and (step + 1) % self.steps_per_epoch:
+                return  # between two ends: the mean stays
+            share = 1.0 / max(1, ended - before)
         else:  # the tail's mean: a plain copy until the tail begins
             share = 1.0 / max(1, step - self.tail_start + 1)
         torch._foreach_lerp_(mine, current, share)

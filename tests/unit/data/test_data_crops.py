@@ -11,11 +11,12 @@ from asit.config import to_dict
 from asit.data.clips import ClipDataset
 from asit.data.collate import collate_clips, collate_crops
 from asit.data.crops import CropDataset, CropSettings, fill_up, pieces_of_crop
-from asit.data.dataset import SILENCE, FeatureDataset, Strings
+from asit.data.dataset import SILENCE, FeatureDataset
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.io.ark import ArkWriter
+from asit.io.strings import Strings
 from asit.io.table import write_table
 
 MELS = 40

@@ -10,6 +10,7 @@ import torch
 from downstream_helpers import build_corpus
 
 from asit.config import Chosen
+from asit.data.targets import MultiHot
 from asit.downstream.baseline import Settings as BaselineSettings
 from asit.downstream.baseline import baseline
 from asit.downstream.embed import Settings as EmbedSettings
@@ -145,6 +146,11 @@ def test_clips_without_features_are_counted_listed_and_limited(corpus, trained, 
     assert (tmp_path / "out" / "missing").read_text() == "spk0-000\n"
     with pytest.raises(AsitError, match=r"1 of 24 utterances .* the first is spk0-000"):
         evaluate(dataclasses.replace(settings, max_missing=0.0))
+    (short / "missing_utts").write_text("spk0-000 no audio\nyoutube-1 no audio\n")  # the second is not in utt2label
+    (short / "failed_utts").write_text("youtube-2 truncated\n")
+    result = evaluate(settings)
+    assert (result.clips, result.expected) == (23, 26)
+    assert (tmp_path / "out" / "missing").read_text() == "spk0-000\nyoutube-1\nyoutube-2\n"
 
 
 def test_prediction_works_from_audio_of_any_rate(corpus, trained, tmp_path, caplog):
@@ -195,7 +201,7 @@ def test_class_weights_make_classes_equally_frequent():
     targets = np.array([0, 0, 0, 1, 2, 2])
     weights = class_weights(targets)
     assert np.allclose([weights[targets == c].sum() for c in range(3)], 1.0)
-    assert (class_weights(np.array([[1, 0], [1, 1], [0, 0]], dtype=np.float32)) > 0).all()
+    assert (class_weights(MultiHot.of_rows([[0], [0, 1], []], classes=2)) > 0).all()
 
 
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(corpus, trained, tmp_path, monkeypatch):

@@ -22,8 +22,9 @@ def classifier(seed=0, **head):
     return Classifier(vit.build(VIT, FRAMES, MELS), 3, HeadSettings(**head))
 
 
-def learner(steps=10, head=None, **options):
-    return FineTuner(classifier(**(head or {})), TASK, Settings(**options), mean=-6.0, std=4.0, steps=steps)
+def learner(steps=10, head=None, epoch=1, **options):
+    model, settings = classifier(**(head or {})), Settings(**options)
+    return FineTuner(model, TASK, settings, mean=-6.0, std=4.0, steps=steps, steps_per_epoch=epoch)
 
 
 def batch(count=12, seed=0):
@@ -124,6 +125,30 @@ def test_tail_mean_is_the_mean_of_the_last_weights():
     model.after_update = spy
     train(model, 6)
     torch.testing.assert_close(model.evaluated().head.weight, torch.stack(kept[3:]).mean(0))
+
+
+@pytest.mark.parametrize(
+    ("tail_from", "averaged"), [(0.0, [2, 5, 8, 11]), (0.25, [5, 8, 11]), (0.6, [8, 11]), (0.9, [11])]
+)
+def test_mean_of_epochs_is_the_mean_of_the_weights_at_their_ends(tail_from, averaged):
+    """AST averages the weights after epochs 6 to 25 of 25: tail_from 0.2."""
+    model = learner(steps=12, epoch=3, average="epochs", tail_from=tail_from)
+    kept, after_update = [], model.after_update
+
+    def spy(step):
+        kept.append(model.classifier.head.weight.detach().clone())
+        after_update(step)
+        if step < averaged[0]:
+            torch.testing.assert_close(model.evaluated().head.weight, kept[min(step, averaged[0])])
+
+    model.after_update = spy
+    train(model, 12)
+    torch.testing.assert_close(model.evaluated().head.weight, torch.stack([kept[i] for i in averaged]).mean(0))
+
+
+def test_a_mean_of_epochs_needs_an_end_of_an_epoch():
+    with pytest.raises(AsitError, match="no epoch of 20 updates ends between update 5 and the last, 10"):
+        learner(steps=10, epoch=20, average="epochs")
 
 
 def test_moving_average_lags_behind_and_is_checkpointed():
