@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# ASiT on three hours of real telephone speech from eight Debian packages (119 MB): pretrain without labels, then name
+# speakers, words and digits, with and without that pretraining. Two CPU cores suffice.
+#
+#   ./run.sh                        # one seed, under an hour on two cores; packages come by apt-get download
+#   ./run.sh --corpus my_packages   # the .deb files are in this folder
+#   ./run.sh --seeds 3 --nj 3       # the table of RESULTS.md
+#   ./run.sh --ngpu 1               # pretraining and fine-tuning on a GPU
+#   ./run.sh --quick true           # every stage in a few minutes, in exp_quick/; its figures mean nothing
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./path.sh
+. ./cmd.sh
+corpus=""                           # folder of the .deb files; empty: downloads/debs, absent ones are fetched there
+seeds=1                             # runs of everything random, pretraining included; the table has mean and std
+quick=false                         # a short run of every stage, for tests
+nj=2                                # parallel jobs: features, runs at a time
+ngpu=0                              # GPUs of each training; 0: CPU
+fbank_config=conf/fbank.yaml        # front end
+pretrain_config=conf/pretrain.yaml  # small-corpus ASiT
+runs=conf/runs.yaml                 # training, validation and test set of every run
+results=RESULTS.md                  # where the report goes
+parse_options "$@"
+
+clips=downloads/clips exp=exp data=data fbank=fbank short_pretrain=() short_finetune=()
+if $quick; then
+    exp=exp_quick data=exp_quick/data fbank=exp_quick/fbank results=exp_quick/RESULTS.md
+    short_pretrain=(--steps 30 --warmup-steps 5)
+    short_finetune=(--steps 20 --warmup-steps 4 --eval-every 20 --epoch-samples 320)
+fi
+# shellcheck disable=SC2034 # begin and finish read it
+done_dir=$exp/.done
+mapfile -t sets < <(asit-plan-runs --runs "$runs" --list-sets true)
+((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
+tables=(local/manifest.tsv local/packages.tsv)
+
+plan() { # the options of all runs, one file each
+    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --seeds "$seeds" --data "$data" --exp "$exp" \
+        --out "$exp/runs" --first-only "$quick"
+}
+
+if begin 0 download "Packages, verified and unpacked" "${tables[@]}" -- "$clips"; then
+    [[ -z $corpus ]] && fetch=true || fetch=false
+    local/unpack.py --debs "${corpus:-downloads/debs}" --fetch "$fetch" --out "$clips"
+fi
+
+if begin 1 data "Data directories from the clips" local/splits.py "${tables[@]}" -- "$data/all/wav.scp"; then
+    local/prepare.py --clips "$clips" --data "$data"
+    for set in all "${sets[@]}"; do asit-validate-data-dir --data-dir "$data/$set"; done
+fi
+
+if begin 2 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp"; then
+    ../../tools/make_fbank.sh --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
+        "$data/all" "$exp/log/make_fbank" "$fbank"
+    asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
+fi
+
+if begin 3 stats "Mean and standard deviation of the pool" "$data/pool/feats.scp" -- "$data/pool/stats.yaml"; then
+    asit-compute-stats --data-dir "$data/pool"
+fi
+
+if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
+    plan # seeds at a time share the cores; progress in $exp/pretrain_*/train.log
+    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true \
+        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- ${short_pretrain[@]+"${short_pretrain[@]}"}
+fi
+
+if begin 5 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml conf/finetune_keyword.yaml; then
+    plan
+    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" \
+        asit-finetune "$exp/runs/finetune" "$exp/log" -- ${short_finetune[@]+"${short_finetune[@]}"}
+fi
+
+if begin 6 score "Score on the test sets; trivial baseline"; then
+    plan
+    ../../tools/run_jobs.sh --cmd "$train_cmd" --nj "$nj" --threads 1 asit-evaluate "$exp/runs/score" "$exp/log"
+    ../../tools/run_jobs.sh --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+fi
+
+if begin 7 report "The table" -- "$results"; then
+    asit-report --exp-dir "$exp" --out "$results" --done-dir "$done_dir" --title "asterisk: results" \
+        --run-command "egs/asterisk/run.sh --seeds $seeds --nj $nj"
+fi
+finish
