@@ -26,10 +26,13 @@ class Prototypes(nn.Module):
         self.weight_g = nn.Parameter(torch.ones(prototypes, 1), requires_grad=train_gain)
         self.weight_v = nn.Parameter(nn.init.trunc_normal_(torch.empty(prototypes, dim), std=0.02))
 
+    def weight(self) -> Tensor:
+        """(K, dim), the normalised rows times their gains."""
+        return self.weight_v * (self.weight_g / self.weight_v.norm(dim=1, keepdim=True))
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., dim) -> (..., K)."""
-        weight = self.weight_v * (self.weight_g / self.weight_v.norm(dim=1, keepdim=True))
-        return F.linear(x, weight)
+        return F.linear(x, self.weight())
 
 
 def _mlp(widths: list[int], gelu_last: bool) -> nn.Sequential:
@@ -61,12 +64,20 @@ class ProjectionHead(nn.Module):
         self.last_layer_cls = Prototypes(bottleneck, cls_prototypes, train_gain)
         self.last_layer_patch = Prototypes(bottleneck, patch_prototypes, train_gain) if patch_prototypes else None
 
-    def forward(self, cls: Tensor, patches: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Logits of class tokens (B, D) -> (B, K) and of patch tokens (..., D) -> (..., K')."""
-        cls_logits = self.last_layer_cls(self._embed(cls))
+    def forward(self, cls: Tensor, patches: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Class tokens (B, D) to logits (B, K); patch tokens (..., D) to the factors of theirs.
+
+        Returns:
+            The class tokens' logits, the patch tokens' normalised embeddings (..., bottleneck) and the prototypes
+            (K', bottleneck), whose products are the patch tokens' logits: too many to be held at once without need.
+        """
+        weight = self.last_layer_cls.weight()
+        cls_logits = F.linear(self._embed(cls), weight)
         if patches is None:
-            return cls_logits, None
-        return cls_logits, (self.last_layer_patch or self.last_layer_cls)(self._embed(patches))
+            return cls_logits, None, None
+        if self.last_layer_patch is not None:
+            weight = self.last_layer_patch.weight()
+        return cls_logits, self._embed(patches), weight
 
     def _embed(self, x: Tensor) -> Tensor:
         return F.normalize(self.mlp(x), dim=-1)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from asit.layers.heads import ProjectionHead, ReconstructionHead
+from asit.losses.local_distillation import Factored
 from asit.models.vit import VisionTransformer
 
 
@@ -18,7 +19,7 @@ class Outputs(NamedTuple):
     """What the losses need from one pass."""
 
     cls: Tensor  # logits (V * B, K): the global views, then the local ones
-    patches: Tensor  # logits (2 * B, n, K') of the kept patch tokens of the global views
+    patches: Factored  # logits (2 * B, n, K') of the kept patch tokens of the global views
     reconstruction: Tensor | None  # (2 * B, 1, T, F)
 
 
@@ -49,9 +50,9 @@ class PretrainingNetwork(nn.Module):
         patches = tokens.patches
         if kept is not None:
             patches = patches.gather(1, kept[..., None].expand(-1, -1, patches.shape[-1]))
-        cls_logits, patch_logits = self.projection(cls, patches)
+        cls_logits, embeddings, prototypes = self.projection(cls, patches)
         output = None
         if reconstruct:
             grid = self.backbone.patch_embed.grid(*clips.shape[-2:])
             output = self.reconstruction(tokens.patches, grid)
-        return Outputs(cls_logits, patch_logits, output)
+        return Outputs(cls_logits, Factored(embeddings, prototypes), output)

@@ -110,6 +110,7 @@ class TrainSettings:
 FREE = frozenset({
     "batch_size", "accum", "ngpu", "num_procs", "threads", "num_workers", "prefetch", "log_every", "save_every",
     "save_minutes", "keep", "picture_every", "tensorboard", "bad_steps", "data_dir", "out_dir", "export",
+    "chunked_loss",
 })  # fmt: skip
 
 

@@ -169,8 +169,8 @@ def check_outputs(golden: Golden, k: int, student, teacher, tokens) -> None:
     assert_close(teacher.cls, arrays[prefix + "teacher_cls"], f"step {k}: teacher CLS logits")
     if golden.variant == "v2":
         assert_close(student.cls[globals_:], arrays[prefix + "student_local_cls"], f"step {k}: local crops")
-    assert_close(student.patches[:, ::37], arrays[prefix + "student_patch"], f"step {k}: student patch logits")
-    assert_close(teacher.patches[:, ::37], arrays[prefix + "teacher_patch"], f"step {k}: teacher patch logits")
+    assert_close(student.patches.logits()[:, ::37], arrays[prefix + "student_patch"], f"step {k}: student patch logits")
+    assert_close(teacher.patches.logits()[:, ::37], arrays[prefix + "teacher_patch"], f"step {k}: teacher patch logits")
     assert_close(
         student.reconstruction[:, :, ::37, ::8], arrays[prefix + "reconstruction"], f"step {k}: reconstruction"
     )
