@@ -1,8 +1,10 @@
 """Kaldi archives of float matrices. The only module that knows kaldiio and kaldi_native_io.
 
-Both back ends read and write the same bytes; ``ASIT_ARK_BACKEND`` or the argument `backend` picks one. kaldiio's
-licence is for evaluation, kaldi_native_io is Apache-2.0. Neither library ever opens a file name from an scp file
-as kaldiio would (it runs ``cmd |`` in a shell and unpickles ``PKL`` entries): names and heads are checked first.
+All back ends read and write the same archives; ``ASIT_ARK_BACKEND`` or the argument `backend` picks one. ``asit``,
+the default, reads the rows that are asked for and nothing else (:mod:`asit.io.ark_codec`), with the arithmetic of
+Kaldi; the libraries read whole matrices. kaldiio's licence is for evaluation, kaldi_native_io is Apache-2.0. Neither
+library ever opens a file name from an scp file as kaldiio would (it runs ``cmd |`` in a shell and unpickles ``PKL``
+entries): names and heads are checked first.
 
 Compression methods (Kaldi ``CompressionMethod``): 0 none; 1 automatic (2, or 3 below nine rows); 2 one byte with
 percentiles per column, for speech features; 3 two bytes, range of the matrix; 4 two bytes, whole numbers
@@ -23,33 +25,37 @@ from typing import IO, Protocol
 import numpy as np
 
 from asit.errors import AsitError, nearest
-from asit.io import ark_spec, atomic, pipes
+from asit.io import ark_codec, ark_spec, atomic, pipes
+from asit.io.ark_files import OpenFiles
 from asit.io.table import key_problem
 
 BACKENDS = {
+    "asit": "",
     "kaldiio": "pip install kaldiio",
     "kaldi_native_io": "pip install 'asit[native-io]'",
 }
 # What the libraries raise on bytes that are not what they expect.
 _READ_ERRORS = (ValueError, AssertionError, RuntimeError, struct.error, OSError, MemoryError)
+_open_files = OpenFiles()
 
 
-def load_backend(backend: str | None = None) -> ModuleType:
-    """The library to use: `backend`, else ``ASIT_ARK_BACKEND``, else kaldiio.
+def load_backend(backend: str | None = None) -> ModuleType | None:
+    """The library to use: `backend`, else ``ASIT_ARK_BACKEND``, else asit, which needs none (None).
 
     Raises:
         AsitError: unknown name, or not installed (the message says how to install it).
     """
-    name = (backend or os.environ.get("ASIT_ARK_BACKEND") or "kaldiio").replace("-", "_")
+    name = (backend or os.environ.get("ASIT_ARK_BACKEND") or "asit").replace("-", "_")
     if name not in BACKENDS:
         raise AsitError(f"unknown ark backend '{name}': {nearest(name, BACKENDS)}")
+    if name == "asit":
+        return None
     try:
         return importlib.import_module("kaldiio.matio" if name == "kaldiio" else name)
     except ImportError as error:
-        other = next(n for n in BACKENDS if n != name)
         raise AsitError(
             f"ark backend '{name}' cannot be loaded ({error}): install it with {BACKENDS[name]}, "
-            f"or choose the other one with ASIT_ARK_BACKEND={other}"
+            "or use the default one, ASIT_ARK_BACKEND=asit"
         ) from None
 
 
@@ -63,10 +69,19 @@ def read_matrix(spec: str, allow_pipes: bool = False, backend: str | None = None
         AsitError: naming the spec: a command, missing file, truncated or corrupt archive, a range outside the
             matrix, other content than a matrix.
     """
-    array = _read(spec, allow_pipes, backend)
-    if array.ndim != 2:
-        raise AsitError(f"'{spec}': expected a matrix, found a vector of {array.size} values")
-    return array
+    return _as_matrix(_read(spec, allow_pipes, backend), spec)
+
+
+def read_rows(spec: str, first: int, last: int, backend: str | None = None) -> np.ndarray:
+    """Rows [first, last) of what ``file.ark:offset``, with a range or without, names: float32 (last - first, F).
+
+    The cost is that of these rows however long the matrix is, but for a constant of CM (compression 2), which lies
+    column by column. Errors as :func:`read_matrix`.
+    """
+    if not 0 <= first < last:
+        raise AsitError(f"'{spec}': expected rows first < last from 0 on, found {first} to {last}")
+    pipes.refuse(spec)
+    return _as_matrix(_read_file(ark_spec.narrow(ark_spec.parse(spec), first, last), load_backend(backend)), spec)
 
 
 def read_vector(spec: str, allow_pipes: bool = False, backend: str | None = None) -> np.ndarray:
@@ -116,10 +131,9 @@ class ArkWriter:
         self._lines: dict[str, str] = {}
 
     def __enter__(self) -> ArkWriter:
-        make = _KaldiioSink if self._library.__name__ == "kaldiio.matio" else _NativeSink
         try:
             os.makedirs(os.path.dirname(self.ark_path) or ".", exist_ok=True)
-            self._sink = make(self._library, self._temporary)
+            self._sink = _open_sink(self._library, self._temporary)
         except OSError as error:
             raise atomic.cannot_write(self.ark_path, error) from error
         return self
@@ -139,13 +153,15 @@ class ArkWriter:
             raise AsitError(f"{where}: {problem}")
         if array.ndim not in (1, 2) or array.size == 0 or (array.ndim == 1 and self.compression):
             raise AsitError(f"{where}: expected a matrix with at least one row and column, found shape {array.shape}")
-        finite = int(np.isfinite(array).sum())
-        if finite != array.size:
-            raise AsitError(f"{where}: {array.size - finite} of {array.size} values are NaN or infinite")
+        finite = np.isfinite(array)
+        if not finite.all():
+            raise AsitError(f"{where}: {array.size - finite.sum()} of {array.size} values are NaN or infinite")
         try:
             offset = self._sink.write(utt, array, self.compression)
         except OSError as error:
             raise atomic.cannot_write(self.ark_path, error) from error
+        except AsitError as error:
+            raise AsitError(f"{where}: {error}") from None
         self._lines[utt] = f"{utt} {self.ark_path}:{offset}\n"
 
     def __exit__(
@@ -195,18 +211,70 @@ def _read(text: str, allow_pipes: bool, backend: str | None) -> np.ndarray:
         if not allow_pipes:
             pipes.refuse(text)
         return _read_pipe(text, library)
-    spec = ark_spec.parse(text)
+    return _read_file(ark_spec.parse(text), library)
+
+
+def _as_matrix(array: np.ndarray, spec: str) -> np.ndarray:
+    if array.ndim != 2:
+        raise AsitError(f"'{spec}': expected a matrix, found a vector of {array.size} values")
+    return array
+
+
+def _read_file(spec: ark_spec.Spec, library: ModuleType | None) -> np.ndarray:
     try:
-        with open(spec.path, "rb") as stream:
-            return _read_stream(stream, spec, spec.path, library)
+        if library is not None:
+            with open(spec.path, "rb") as stream:
+                return _read_stream(stream, spec, spec.path, library)
+        try:
+            return _read_range(spec)
+        except OSError:
+            if not _open_files.forget(spec.path):
+                raise
+            return _read_range(spec)  # the kept descriptor may be stale: the file was replaced on its server
     except FileNotFoundError:
-        raise AsitError(f"'{text}': no such file (relative paths count from {os.getcwd()})") from None
+        raise AsitError(f"'{spec.text}': no such file (relative paths count from {os.getcwd()})") from None
     except OSError as error:
-        raise AsitError(f"'{text}': cannot read: {error.strerror or error}") from None
+        raise AsitError(f"'{spec.text}': cannot read: {error.strerror or error}") from None
 
 
-def _read_pipe(text: str, library: ModuleType) -> np.ndarray:
-    """The single matrix that a command writes; a temporary file serves both back ends."""
+def _read_range(spec: ark_spec.Spec) -> np.ndarray:
+    """The rows and columns of the spec, and no others."""
+    file, size = _open_files.get(spec.path)
+    start = spec.offset or 0
+    head = ark_spec.check_head(file.read(ark_spec.HEAD_BYTES, start), size, spec)
+    if head.kind == "TEXT":
+        with open(spec.path, "rb") as stream:
+            stream.seek(start)
+            return _cut(ark_spec.read_text(stream, spec), spec)
+    vector = head.kind in ("FV", "DV")
+    if vector and (spec.rows or spec.columns):
+        raise _no_range(spec)
+    r0, r1, c0, c1 = ark_spec.bounds(spec, head.rows, head.columns)
+    start += head.start
+
+    def fill(array: np.ndarray, offset: int) -> None:
+        if file.fill(memoryview(array).cast("B"), start + offset) != array.nbytes:
+            raise AsitError(f"'{spec.text}': truncated archive: it was cut short while it was read; make it anew")
+
+    values = ark_codec.decode(fill, head, slice(r0, r1), slice(c0, c1))
+    return values[:, 0] if vector else values
+
+
+def _cut(array: np.ndarray, spec: ark_spec.Spec) -> np.ndarray:
+    """The spec's range of a matrix or vector, float32, contiguous, its own."""
+    if array.ndim == 2:
+        array = ark_spec.cut(array, spec)
+    elif spec.rows or spec.columns:
+        raise _no_range(spec)
+    return np.array(array, dtype=np.float32, order="C")
+
+
+def _no_range(spec: ark_spec.Spec) -> AsitError:
+    return AsitError(f"'{spec.text}': a range needs a matrix, found a vector")
+
+
+def _read_pipe(text: str, library: ModuleType | None) -> np.ndarray:
+    """The single matrix that a command writes; a temporary file serves all back ends."""
     command = text.strip()
     inside = ""
     if command.endswith("]"):
@@ -217,9 +285,10 @@ def _read_pipe(text: str, library: ModuleType) -> np.ndarray:
         with open(path, "wb") as stream:
             stream.write(pipes.output_of(command))
         parsed = ark_spec.parse(path + inside)
-        spec = ark_spec.Spec(text, path, None, parsed.rows, parsed.columns)
-        with open(path, "rb") as stream:
-            return _read_stream(stream, spec, path, library)
+        try:
+            return _read_file(ark_spec.Spec(text, path, None, parsed.rows, parsed.columns), library)
+        finally:
+            _open_files.forget(path)
 
 
 def _read_stream(stream: IO[bytes], spec: ark_spec.Spec, path: str, library: ModuleType) -> np.ndarray:
@@ -235,17 +304,17 @@ def _read_stream(stream: IO[bytes], spec: ark_spec.Spec, path: str, library: Mod
     except _READ_ERRORS as error:
         reason = " ".join(str(error).split())[-200:]
         raise AsitError(f"'{spec.text}': corrupt archive ({type(error).__name__}: {reason}); make it anew") from None
-    if array.ndim == 2:
-        array = ark_spec.cut(array, spec)
-    elif spec.rows or spec.columns:
-        raise AsitError(f"'{spec.text}': a range needs a matrix, found a vector")
-    return np.array(array, dtype=np.float32, order="C")
+    return _cut(array, spec)
+
+
+def _open_sink(library: ModuleType | None, path: str) -> _Sink:
+    if library is None:
+        return _OwnSink(path)
+    return (_KaldiioSink if library.__name__ == "kaldiio.matio" else _NativeSink)(library, path)
 
 
 class _Sink(Protocol):
     """An archive being written."""
-
-    def __init__(self, library: ModuleType, path: str) -> None: ...
 
     def write(self, utt: str, array: np.ndarray, compression: int) -> int:
         """Append; the offset of the matrix (behind its key)."""
@@ -254,6 +323,24 @@ class _Sink(Protocol):
     def close(self) -> None:
         """Flush and close."""
         ...
+
+
+class _OwnSink:
+    """An archive written by :mod:`asit.io.ark_codec`."""
+
+    def __init__(self, path: str) -> None:
+        self.stream: io.BufferedWriter = open(path, "wb")  # noqa: SIM115 - lives until close()
+
+    def write(self, utt: str, array: np.ndarray, compression: int) -> int:
+        head, values = ark_codec.encode(array, compression)
+        self.stream.write(f"{utt} ".encode())
+        offset = self.stream.tell()
+        self.stream.write(head)
+        self.stream.write(values.data)
+        return offset
+
+    def close(self) -> None:
+        self.stream.close()
 
 
 class _KaldiioSink:

@@ -17,6 +17,9 @@ from asit.errors import AsitError
 
 # A range may reach this many rows beyond the last one and is then cut (Kaldi: edge effects of framing).
 ROW_TOLERANCE = 2
+HEAD_BYTES = 64  # more than any head takes
+VALUE_BYTES = {"FM": 4, "DM": 8, "FV": 4, "DV": 8, "CM": 1, "CM2": 2, "CM3": 1}
+COLUMN_BYTES = 8  # CM: four 16-bit percentiles before the values of all columns
 
 _FOREIGN = {
     b"RIFF": "a wav file",
@@ -40,11 +43,18 @@ class Spec:
 
 @dataclass(frozen=True)
 class Header:
-    """What stands at an offset: kind FM, DM, CM, CM2, CM3, FV, DV, or TEXT (whose shape is not known yet)."""
+    """What stands at an offset: kind FM, DM, CM, CM2, CM3, FV, DV, or TEXT (whose shape is not known yet).
+
+    `start`: bytes from the offset to the values (CM: to the headers of the columns). `minimum`, `extent`: least
+    value and range of a compressed matrix.
+    """
 
     kind: str
     rows: int
     columns: int
+    start: int = 0
+    minimum: float = 0.0
+    extent: float = 0.0
 
 
 def parse(text: str) -> Spec:
@@ -73,13 +83,23 @@ def parse(text: str) -> Spec:
     return Spec(text, path, offset, rows, columns)
 
 
-def cut(array: np.ndarray, spec: Spec) -> np.ndarray:
-    """The rows and columns that the spec asks for, of a (T, F) matrix.
+def narrow(spec: Spec, first: int, last: int) -> Spec:
+    """The spec of rows [first, last) of what a spec names, which may itself be a range.
+
+    >>> narrow(parse("f.ark:5[10:29,0:3]"), 2, 4).rows
+    (12, 13)
+    """
+    start = spec.rows[0] if spec.rows else 0
+    rows = (start + first, start + last - 1)
+    return Spec(f"{spec.text} rows {first} to {last - 1}", spec.path, spec.offset, rows, spec.columns)
+
+
+def bounds(spec: Spec, rows: int, columns: int) -> tuple[int, int, int, int]:
+    """(r0, r1, c0, c1): rows [r0, r1) and columns [c0, c1) of a matrix that the spec asks for.
 
     Raises:
         AsitError: a range outside the matrix.
     """
-    rows, columns = array.shape
     r0, r1 = spec.rows or (0, rows - 1)
     c0, c1 = spec.columns or (0, columns - 1)
     if r0 >= rows or r1 > rows - 1 + ROW_TOLERANCE or c1 >= columns:
@@ -87,36 +107,52 @@ def cut(array: np.ndarray, spec: Spec) -> np.ndarray:
             f"'{spec.text}': the range lies outside the {rows} x {columns} matrix; "
             "make the scp file anew from the archive it belongs to"
         )
-    return array[r0 : r1 + 1, c0 : c1 + 1]
+    return r0, min(r1 + 1, rows), c0, c1 + 1
+
+
+def cut(array: np.ndarray, spec: Spec) -> np.ndarray:
+    """The rows and columns that the spec asks for, of a (T, F) matrix.
+
+    Raises:
+        AsitError: a range outside the matrix.
+    """
+    r0, r1, c0, c1 = bounds(spec, *array.shape)
+    return array[r0:r1, c0:c1]
 
 
 def check(stream: IO[bytes], spec: Spec) -> Header:
-    """Look at the head of the matrix at the offset, and leave `stream` there.
+    """Look at the head of the matrix at the offset, and leave `stream` there. Errors as :func:`check_head`."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(spec.offset or 0)
+    head = stream.read(HEAD_BYTES)
+    stream.seek(spec.offset or 0)
+    return check_head(head, size, spec)
+
+
+def check_head(head: bytes, size: int, spec: Spec) -> Header:
+    """What the first ``HEAD_BYTES`` bytes at the spec's offset, in a file of `size` bytes, say of what follows.
 
     Raises:
         AsitError: no matrix there, other content, or fewer bytes than the head promises.
     """
     start = spec.offset or 0
-    size = stream.seek(0, os.SEEK_END)
     if start >= size:
         raise AsitError(
             f"'{spec.text}': offset {start} lies behind the end of the file ({size} bytes): "
             "the archive is truncated or belongs to another scp; make it anew"
         )
-    stream.seek(start)
-    head = stream.read(64)
-    stream.seek(start)
-    for magic, name in _FOREIGN.items():
-        if head.startswith(magic):
-            raise AsitError(f"'{spec.text}': expected a matrix, found {name}; write features with asit-make-fbank")
     if not head.startswith(b"\0B"):
+        for magic, name in _FOREIGN.items():
+            if head.startswith(magic):
+                raise AsitError(f"'{spec.text}': expected a matrix, found {name}; write features with asit-make-fbank")
         if head.lstrip(b" \n\t").startswith(b"["):
             return Header("TEXT", 0, 0)
         raise AsitError(
             f"'{spec.text}': no matrix at byte {start}: the offset is wrong, or the archive changed after its "
             "scp was written; make both anew"
         )
-    kind, rows, columns, needed = _binary_head(head, spec)
+    header, needed = _binary_head(head, spec)
+    kind, rows, columns = header.kind, header.rows, header.columns
     if rows <= 0 or columns <= 0:
         raise AsitError(f"'{spec.text}': expected a matrix with values, found shape {rows} x {columns}")
     if start + needed > size:
@@ -124,7 +160,7 @@ def check(stream: IO[bytes], spec: Spec) -> Header:
             f"'{spec.text}': truncated archive: {rows} x {columns} {kind} needs {needed} bytes, "
             f"{size - start} are left; make it anew"
         )
-    return Header(kind, rows, columns)
+    return header
 
 
 def read_text(stream: IO[bytes], spec: Spec) -> np.ndarray:
@@ -160,24 +196,23 @@ def _range(word: str, text: str) -> tuple[int, int] | None:
     return int(first), int(last)
 
 
-def _binary_head(head: bytes, spec: Spec) -> tuple[str, int, int, int]:
-    """(kind, rows, columns, bytes from the offset to the end of the matrix)."""
+def _binary_head(head: bytes, spec: Spec) -> tuple[Header, int]:
+    """(header, bytes from the offset to the end of the matrix)."""
     token, _, rest = head[2:].partition(b" ")
     kind = token.decode("ascii", "replace")
-    at = 2 + len(token) + 1
+    start = 2 + len(token) + 1
+    four = four_too = 4
+    columns, minimum, extent = 1, 0.0, 0.0
     try:
         if kind in ("FM", "DM"):
             four, rows, four_too, columns = struct.unpack_from("<bibi", rest)
-            size, at = (4 if kind == "FM" else 8) * rows * columns, at + 10
+            start += 10
         elif kind in ("FV", "DV"):
             four, rows = struct.unpack_from("<bi", rest)
-            four_too, columns, at = 4, 1, at + 5
-            size = (4 if kind == "FV" else 8) * rows
+            start += 5
         elif kind in ("CM", "CM2", "CM3"):
-            four = four_too = 4
-            rows, columns = struct.unpack_from("<8xii", rest)
-            at += 16
-            size = {"CM": rows * columns + 8 * columns, "CM2": 2 * rows * columns, "CM3": rows * columns}[kind]
+            minimum, extent, rows, columns = struct.unpack_from("<ffii", rest)
+            start += 16
         else:
             raise AsitError(
                 f"'{spec.text}': expected a matrix (FM, DM, CM, CM2, CM3) or vector (FV, DV), found {token[:8]!r}; "
@@ -187,4 +222,5 @@ def _binary_head(head: bytes, spec: Spec) -> tuple[str, int, int, int]:
         raise AsitError(f"'{spec.text}': truncated archive: it ends inside a matrix head; make it anew") from None
     if (four, four_too) != (4, 4):
         raise AsitError(f"'{spec.text}': corrupt matrix head at byte {spec.offset or 0}; make the archive anew")
-    return kind, rows, columns, at + size
+    size = rows * columns * VALUE_BYTES[kind] + (COLUMN_BYTES * columns if kind == "CM" else 0)
+    return Header(kind, rows, columns, start, minimum, extent), start + size

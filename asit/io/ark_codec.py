@@ -1,0 +1,173 @@
+"""Kaldi's matrix layouts: some rows of a stored matrix, without reading the others, and matrices to bytes.
+
+Source: Kaldi ``src/matrix/kaldi-matrix.cc`` (FM, DM), ``src/matrix/compressed-matrix.cc`` (CM, CM2, CM3). The
+arithmetic is Kaldi's, float for float, so that values and bytes are the ones its programs read and write.
+
+FM, DM, CM2 and CM3 lie row by row: a crop is one piece of the file. CM lies column by column behind a table of four
+percentiles of each column: a crop is one piece of each column.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import numpy as np
+
+from asit.errors import AsitError
+from asit.io.ark_spec import COLUMN_BYTES, Header
+
+# Columns of a CM crop are read with the bytes between them up to this size, as one piece: below it the many system
+# calls cost more than the bytes.
+ONE_PIECE = 2 << 20
+Fill = Callable[[np.ndarray, int], None]  # fills a contiguous array with the bytes at an offset behind the head
+
+_STORED = {"FM": "<f4", "DM": "<f8", "FV": "<f4", "DV": "<f8", "CM2": "<u2", "CM3": "u1"}
+_STEPS = {"CM2": 65535, "CM3": 255}
+_UINT16 = np.float32(1.52590218966964e-05)  # Kaldi's 1/65535
+_LOW = np.arange(65, dtype=np.float32) / 64
+_MIDDLE = np.arange(1, 129, dtype=np.float32) / 128
+_HIGH = np.arange(1, 64, dtype=np.float32)
+
+
+def decode(fill: Fill, head: Header, rows: slice, columns: slice) -> np.ndarray:
+    """The values of a range of rows and columns, float32, contiguous. A vector has rows and one column.
+
+    `rows` and `columns` lie inside the matrix and have a step of 1.
+    """
+    r0, r1, c0, c1 = rows.start, rows.stop, columns.start, columns.stop
+    if head.kind == "CM":
+        return _decode_columns(fill, head, (r0, r1, c0, c1))
+    stored = np.empty((r1 - r0, head.columns), _STORED[head.kind])
+    fill(stored, r0 * head.columns * stored.itemsize)
+    if c1 - c0 != head.columns:
+        stored = stored[:, c0:c1]
+    if head.kind not in _STEPS:
+        return np.ascontiguousarray(stored, dtype=np.float32)
+    # Kaldi's constant 1/255 or 1/65535 is a double, the product is stored as a float.
+    values = np.multiply(stored, np.float32(head.extent * (1.0 / _STEPS[head.kind])), dtype=np.float32)
+    values += np.float32(head.minimum)
+    return np.ascontiguousarray(values)
+
+
+def encode(array: np.ndarray, method: int = 0) -> tuple[bytes, np.ndarray]:
+    """(head, values to write behind it) of a float32 matrix (T, F) or vector (D,), in Kaldi's compression `method`.
+
+    Raises:
+        AsitError: a range of values that float32 does not hold.
+    """
+    if method == 0:
+        sizes = b"".join(struct.pack("<bi", 4, n) for n in array.shape)
+        return (b"\0BFV " if array.ndim == 1 else b"\0BFM ") + sizes, array
+    if method == 1:
+        method = 2 if len(array) > 8 else 3
+    kind = {2: "CM", 3: "CM2", 4: "CM2"}.get(method, "CM3")
+    minimum, extent = _range(array) if method in (2, 3, 5) else _RANGES[method]
+    head = f"\0B{kind} ".encode() + struct.pack("<ffii", minimum, extent, *array.shape)
+    if kind == "CM":
+        percentiles, values = _encode_columns(array, minimum, extent)
+        return head + percentiles.tobytes(), values
+    return head, _quantise(array, minimum, extent, _STEPS[kind]).astype(_STORED[kind])
+
+
+# --- internals -------------------------------------------------------------------------------------
+
+_RANGES = {4: (-32768.0, 65535.0), 6: (0.0, 255.0), 7: (0.0, 1.0)}  # method -> least value, range
+
+
+def _decode_columns(fill: Fill, head: Header, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Of CM: a table of 256 values for each column, and one look-up for each byte."""
+    r0, r1, c0, c1 = box
+    percentiles = np.empty((c1 - c0, 4), "<u2")
+    fill(percentiles, COLUMN_BYTES * c0)
+    tables = _tables(percentiles, head.minimum, head.extent)
+    count, first = c1 - c0, COLUMN_BYTES * head.columns + c0 * head.rows + r0
+    stored = np.empty((r1 - r0, count), np.uint8)
+    span = (count - 1) * head.rows + r1 - r0
+    if span <= ONE_PIECE:
+        piece = np.empty(span, np.uint8)
+        fill(piece, first)
+        stored[:] = np.ndarray((r1 - r0, count), np.uint8, piece, strides=(1, head.rows))
+    else:
+        by_column = np.empty((count, r1 - r0), np.uint8)
+        for column in range(count):
+            fill(by_column[column], first + column * head.rows)
+        stored[:] = by_column.T
+    if count > 256:
+        index = stored.astype(np.intp)
+        index += 256 * np.arange(count)
+    else:  # small numbers are quicker to add
+        index = stored.astype(np.uint16)
+        index += (256 * np.arange(count)).astype(np.uint16)
+    return tables.ravel().take(index)
+
+
+def _tables(percentiles: np.ndarray, minimum: float, extent: float) -> np.ndarray:
+    """Value of each byte in each column, float32 (F, 256): linear between the percentiles 0, 25, 75 and 100, which
+    the bytes 0, 64, 192 and 255 stand for. Only the last part is not exact in float32, and Kaldi takes doubles."""
+    p = _percentile_values(percentiles, minimum, extent)
+    width = np.diff(p, axis=1)
+    tables = np.empty((len(p), 256), np.float32)
+    low, middle = tables[:, :65], tables[:, 65:193]
+    np.multiply(width[:, 0:1], _LOW, out=low)  # the bytes are scaled by powers of two, which is exact
+    low += p[:, 0:1]
+    np.multiply(width[:, 1:2], _MIDDLE, out=middle)
+    middle += p[:, 1:2]
+    tables[:, 193:] = p[:, 2:3] + (width[:, 2:3] * _HIGH).astype(np.float64) * (1 / 63.0)
+    return tables
+
+
+def _percentile_values(percentiles: np.ndarray, minimum: float, extent: float) -> np.ndarray:
+    return np.float32(minimum) + np.float32(extent) * _UINT16 * percentiles.astype(np.float32)
+
+
+def _range(array: np.ndarray) -> tuple[float, float]:
+    """Least value and range, above zero, as float32 numbers."""
+    least, most = float(array.min()), float(array.max())
+    if least == most:
+        most = float(np.float32(least + (1.0 + abs(least))))
+    with np.errstate(over="ignore"):
+        extent = float(np.float32(most) - np.float32(least))
+    if not 0 < extent < np.inf:
+        raise AsitError(f"values from {least:g} to {most:g} cannot be compressed; use compression 0")
+    return least, extent
+
+
+def _quantise(array: np.ndarray, minimum: float, extent: float, steps: int) -> np.ndarray:
+    """Whole numbers 0...steps as float64; Kaldi adds 0.499 as a double and cuts the fraction off."""
+    scaled = array - np.float32(minimum)
+    scaled /= np.float32(extent)
+    np.clip(scaled, 0, 1, out=scaled)
+    scaled *= np.float32(steps)
+    return np.floor(np.add(scaled, 0.499, dtype=np.float64))
+
+
+def _encode_columns(array: np.ndarray, minimum: float, extent: float) -> tuple[np.ndarray, np.ndarray]:
+    """(percentiles uint16 (F, 4), bytes (F, T)) of CM."""
+    columns = np.array(array.T, order="C")  # a copy, changed below
+    ordered = np.sort(columns, axis=1)
+    rows = ordered.shape[1]
+    quarter = rows // 4
+    places = [0, quarter, 3 * quarter, rows - 1] if rows >= 5 else list(range(rows))
+    chosen = _quantise(ordered[:, places], minimum, extent, 65535).astype(np.int64)
+    p = np.zeros((len(columns), 4), np.int64)
+    p[:, : len(places)] = chosen
+    p[:, 0] = np.minimum(p[:, 0], 65532)  # the four strictly increase, so that no division is by zero
+    for i, most in ((1, 65533), (2, 65534), (3, 65535)):
+        p[:, i] = np.minimum(np.maximum(p[:, i], p[:, i - 1] + 1), most)
+    percentiles = p.astype("<u2")
+    values = _percentile_values(percentiles, minimum, extent)
+    p0, p25, p75 = (values[:, i : i + 1] for i in range(3))
+    width = np.diff(values, axis=1)
+    width[width == 0] = 1  # percentiles that float32 does not tell apart
+    low, high = columns < p25, columns >= p75
+    base = np.where(low, p0, np.where(high, p75, p25))
+    steps = np.where(low, np.float32(64), np.where(high, np.float32(63), np.float32(128)))
+    width = np.where(low, width[:, 0:1], np.where(high, width[:, 2:3], width[:, 1:2]))
+    columns -= base
+    columns /= width
+    columns *= steps
+    whole = np.floor(np.add(columns, 0.5, dtype=np.float64))
+    np.clip(whole, 0, steps, out=whole)
+    whole += np.where(low, 0, np.where(high, 192, 64))
+    return percentiles, whole.astype(np.uint8)
