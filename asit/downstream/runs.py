@@ -27,14 +27,16 @@ FINETUNED = {
     "scratch": ("from scratch", {"from_scratch": True}),
     "probe": ("linear probe", {"freeze_backbone": True}),
 }
-SYSTEMS = (*FINETUNED, "baseline")
-LISTS = ("", "all", "labelled")
-KINDS = ("pretrain", "finetune", "score", "baseline")
+SYSTEMS = (*FINETUNED, "knn", "baseline")
+OF_TRIALS = ("pretrained", "scratch")  # systems that learn to embed speakers, which trials compare
+OF_CLIPS = ("pooling", "pool_slices", "probe_layer", "crop_frames", "scoring", "window_overlap", "eval_batch")
+LISTS = ("", "all", "labelled", "pool")
+KINDS = ("pretrain", "finetune", "score", "baseline", "knn", "verify")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Write the options of every pretraining, fine-tuning, scoring and baseline run of a recipe."""
+    """Write the options of every run of a recipe: pretraining, fine-tuning, scoring, baseline, knn, verification."""
 
     runs: str = option("conf/runs.yaml", "which runs there are; docs/extending.md has its form")
     pretrain_config: str = option("conf/pretrain.yaml", "options that all pretraining runs share")
@@ -43,14 +45,19 @@ class Settings:
     seeds: int = option(1, "number of seeds, 0 to seeds - 1", least=1)
     data: str = option("data", "folder of the data directories")
     exp: str = option("exp", "folder of the experiments")
-    out: str = option("exp/runs", "folder of the files: <out>/{pretrain,finetune,score,baseline}/<number>.yaml")
+    out: str = option("exp/runs", f"folder of the files: <out>/{{{','.join(KINDS)}}}/<number>.yaml")
     first_only: bool = option(False, "only the first run of each task, to try a recipe")
-    list: str = option("", "write nothing; print the names of all or of the labelled data directories", LISTS)
+    list: str = option(
+        "", "write nothing; print the names of all data directories, the labelled ones, or the pool", LISTS
+    )
 
 
 @dataclass(frozen=True)
 class Run:
-    """One entry of ``runs``. In the names of sets, {seed}, {draw} and {fold} are replaced."""
+    """One entry of ``runs``. In the names of sets, {seed}, {draw} and {fold} are replaced.
+
+    ``trials``: lists below --data; the test set is then scored by asit-verify, once with each list.
+    """
 
     task: str
     train: str
@@ -59,6 +66,7 @@ class Run:
     valid: str = ""
     labels: str = "all"
     systems: tuple[str, ...] = ("pretrained", "scratch", "baseline")
+    trials: tuple[str, ...] = ()
 
 
 class Plan(NamedTuple):
@@ -128,11 +136,19 @@ def _run(row: dict[str, Any], where: str) -> Run:
     for name, field in fields.items():
         if name not in row and field.default is dataclasses.MISSING:
             raise AsitError(f"{where}: '{name}' is missing")
-    values = {name: _words(value) if name in ("test", "systems") else str(value) for name, value in row.items()}
+    values = {
+        name: _words(value) if name in ("test", "systems", "trials") else str(value) for name, value in row.items()
+    }
     run = Run(**values)
     for system in run.systems:
         if system not in SYSTEMS:
             raise AsitError(f"{where}: unknown system '{system}': {nearest(system, SYSTEMS)}")
+        if run.trials and system not in OF_TRIALS:
+            raise AsitError(f"{where}: system '{system}' with trials: expected systems among {', '.join(OF_TRIALS)}")
+    if "knn" in run.systems and not run.valid:
+        raise AsitError(f"{where}: system 'knn' needs 'valid', the set on which k is chosen")
+    if run.trials and len(run.test) > 1:
+        raise AsitError(f"{where}: expected one test set, whose clips the trials name, found {len(run.test)}")
     return run
 
 
@@ -145,14 +161,11 @@ def turns(plan: Plan, seeds: int) -> Iterator[Turn]:
     return (Turn(seed, seed % plan.draws, fold) for seed, fold in itertools.product(range(seeds), plan.folds))
 
 
-def sets(plan: Plan, pool: str = "") -> list[str]:
+def sets(plan: Plan, pool: str, which: str = "all") -> list[str]:
     """Names of the data directories of all runs and of the pool, whichever seeds are run, in order of first use."""
-    found: dict[str, None] = {}
-    for turn in turns(plan, plan.draws):
-        for text in (pool, *(name for run in plan.runs for name in (run.train, run.valid, *run.test))):
-            if text:
-                found[turn.name(text)] = None
-    return list(found)
+    labelled = [name for run in plan.runs for name in (run.train, run.valid, *run.test) if name]
+    names = {"all": [pool, *labelled], "labelled": labelled, "pool": [pool]}[which]
+    return list(dict.fromkeys(turn.name(name) for turn in turns(plan, plan.draws) for name in names))
 
 
 def options_of_runs(settings: Settings) -> dict[str, list[dict[str, Any]]]:
@@ -195,10 +208,21 @@ def _add(
                 task = {k: v for k, v in _read(folder / run.config).items() if k == "task"}
                 found["baseline"].append({**task, **own, **place})
             continue
+        if system == "knn":
+            shared = {k: v for k, v in _read(folder / run.config).items() if k in ("task", *OF_CLIPS)}
+            for test, tag in tests.items():
+                place = {"test_dir": f"{settings.data}/{test}", "out_dir": f"{out}/{test}", "tags": tags + tag}
+                found["knn"].append({**shared, **own, "model": init, **place})
+            continue
         shown, options = FINETUNED[system]
         own |= {"init": init, "seed": turn.seed, "tags": [*tags, f"system={shown}"], **options}
         found["finetune"].append({**_read(folder / run.config), **own})
-        for test, tag in tests.items():
+        for name_of_list in run.trials:
+            stem = Path(name_of_list).stem
+            compared = {"trials": f"{settings.data}/{name_of_list}", "data_dir": f"{settings.data}/{next(iter(tests))}"}
+            compared |= {"out_dir": f"{out}/{stem}", "tags": [f"test={stem}"] * (len(run.trials) > 1)}
+            found["verify"].append({"model": f"{out}/model.safetensors", **compared})
+        for test, tag in tests.items() if not run.trials else ():
             score = {"model": f"{out}/model.safetensors", "data_dir": f"{settings.data}/{test}"}
             found["score"].append({**score, "out_dir": f"{out}/{test}", "tags": tag})
 

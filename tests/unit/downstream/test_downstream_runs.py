@@ -6,7 +6,9 @@ import pytest
 import yaml
 
 from asit.config import from_dict
+from asit.downstream.knn import Settings as KnnSettings
 from asit.downstream.runs import Settings, options_of_runs, read_plan, sets, write
+from asit.downstream.verify import Settings as VerifySettings
 from asit.errors import AsitError
 
 RUNS = """
@@ -58,6 +60,32 @@ def test_every_test_set_is_scored(recipe) -> None:
     assert "lr" not in runs["baseline"][0]
 
 
+def test_neighbours_take_the_configuration_of_the_clips(recipe) -> None:
+    text = "runs:\n  - {task: t, train: a, valid: b, test: [c, d], config: finetune.yaml, systems: [knn]}\n"
+    (recipe / "runs.yaml").write_text(text)
+    (recipe / "finetune.yaml").write_text("lr: 1.0e-3\ntask: tagging\npooling: cls\ncrop_frames: 64\n")
+    runs = options_of_runs(settings(recipe))
+    assert runs["finetune"] == []
+    assert [run["test_dir"] for run in runs["knn"]] == ["data/c", "data/d"]
+    made = from_dict(KnnSettings, runs["knn"][0])
+    assert (made.task.name, made.embedder.pooling, made.embedder.crop_frames) == ("tagging", "cls", 64)
+    assert (made.valid_dir, made.model) == ("data/b", "exp/pretrain_0/backbone.safetensors")
+    assert made.tags == ("task=t", "labels=all", "seed=0", "test=c")
+
+
+def test_trials_are_verified_in_place_of_scoring(recipe) -> None:
+    run = "task: v, train: a, valid: b, test: c, config: finetune.yaml, systems: [pretrained, scratch]"
+    (recipe / "runs.yaml").write_text(f"runs:\n  - {{{run}, trials: [one.txt, two.txt]}}\n")
+    runs = options_of_runs(settings(recipe))
+    assert (len(runs["finetune"]), runs["score"], runs["baseline"]) == (2, [], [])
+    found = [from_dict(VerifySettings, options) for options in runs["verify"]]
+    assert [made.trials for made in found] == ["data/one.txt", "data/two.txt"] * 2
+    assert {made.data_dir for made in found} == {"data/c"}
+    assert found[1].out_dir == "exp/v_all_pretrained_0/two"
+    assert found[1].tags == ("test=two",)
+    assert found[0].model == "exp/v_all_pretrained_0/model.safetensors"
+
+
 def test_folds(recipe) -> None:
     text = 'folds: [1, 2]\nruns:\n  - {task: t, train: "train{fold}", test: "test{fold}", config: finetune.yaml}\n'
     (recipe / "runs.yaml").write_text(text)
@@ -84,6 +112,8 @@ def test_a_given_backbone_is_not_pretrained_again(recipe) -> None:
 
 def test_list_and_first(recipe) -> None:
     plan = read_plan(str(recipe / "runs.yaml"))
+    assert sets(plan, "p{fold}", "pool") == ["p"]
+    assert "pool" not in sets(plan, "pool", "labelled")
     assert sets(plan, "pool") == ["pool", "few_0", "dev", "clean", "noisy", "train", "test", "few_1"]
     text = RUNS + "  - {task: words, labels: few, train: few, test: test, config: finetune.yaml}\n"
     (recipe / "runs.yaml").write_text(text)
@@ -92,7 +122,14 @@ def test_list_and_first(recipe) -> None:
 
 
 def test_files_of_an_earlier_plan_go(recipe) -> None:
-    assert write(settings(recipe, seeds=2)) == {"pretrain": 2, "finetune": 8, "score": 12, "baseline": 4}
+    assert write(settings(recipe, seeds=2)) == {
+        "pretrain": 2,
+        "finetune": 8,
+        "score": 12,
+        "baseline": 4,
+        "knn": 0,
+        "verify": 0,
+    }
     assert write(settings(recipe))["finetune"] == 4
     files = sorted(path.name for path in (recipe / "runs/finetune").iterdir())
     assert files == ["1.yaml", "2.yaml", "3.yaml", "4.yaml"]
@@ -105,6 +142,9 @@ def test_files_of_an_earlier_plan_go(recipe) -> None:
         (("test: test", "tset: test"), r"runs.yaml:\d: run 2: unknown name 'tset'.*test"),
         (("train: train, ", ""), r"runs.yaml:\d: run 2: 'train' is missing"),
         (("probe", "prob"), r"unknown system 'prob'.*probe"),
+        (("probe]", "knn]"), r"run 2: system 'knn' needs 'valid'"),
+        (("probe]", "probe], trials: list.txt"), r"run 2: system 'probe' with trials: expected .* pretrained, scratch"),
+        (("noisy], ", "noisy], systems: [scratch], trials: l.txt, "), r"run 1: expected one test set.* found 2"),
         (("draws: 2", "draws: none"), r"runs.yaml:2: expected 'draws'"),
         (("draws: 2", "draw: 2"), r"runs.yaml:2: unknown name 'draw'"),
         (("finetune.yaml}", "other.yaml}"), r"other.yaml: no such file"),
