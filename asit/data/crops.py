@@ -97,18 +97,19 @@ class CropDataset:
         lengths = [settings.global_frames] * 2 + [settings.local_frames] * settings.local_crops
         wanted = [pieces_of_crop(frames, n, random, shift) for n in lengths]
         rows = read_pieces(features, index, [piece for pieces in wanted for piece in pieces])
-        crops = []
-        for length, pieces in zip(lengths, wanted, strict=True):
-            parts = [rows.pop(0) for _ in pieces]
-            crop = parts[0] if len(parts) == 1 else np.concatenate(parts)
-            crops.append(fill_up(features.normalise(crop), length, features.silence, settings.pad))
         item: dict[str, Any] = {
-            "global": np.stack(crops[:2]),
+            "global": np.empty((2, settings.global_frames, features.num_mels), np.float32),
             "padded": np.array([frames < settings.global_frames] * 2),
             "utt": features.utts[index],
         }
         if settings.local_crops:
-            item["local"] = np.stack(crops[2:])
+            item["local"] = np.empty((settings.local_crops, settings.local_frames, features.num_mels), np.float32)
+        for crop, pieces in zip([*item["global"], *item.get("local", ())], wanted, strict=True):
+            there = 0
+            for first, last in pieces:
+                features.normalise(rows.pop(0), out=crop[there : there + last - first])
+                there += last - first
+            fill_behind(crop, there, features.silence, settings.pad)
         return item
 
 
@@ -137,9 +138,18 @@ def read_pieces(features: FeatureDataset, index: int, pieces: list[Piece]) -> li
 
 def fill_up(feats: np.ndarray, length: int, silence: float, pad: str) -> np.ndarray:
     """Lengthen normalised (T, F) to (length, F) with silence behind it, or by repeating it."""
-    missing = length - len(feats)
-    if missing <= 0:
+    if len(feats) >= length:
         return feats
-    if pad == "tile":
-        return np.tile(feats, (-(-length // len(feats)), 1))[:length]
-    return np.pad(feats, ((0, missing), (0, 0)), constant_values=silence)
+    filled = np.empty((length, feats.shape[1]), np.float32)
+    filled[: len(feats)] = feats
+    fill_behind(filled, len(feats), silence, pad)
+    return filled
+
+
+def fill_behind(feats: np.ndarray, there: int, silence: float, pad: str) -> None:
+    """Fill rows `there` and following of (T, F), in place, with silence or by repeating those before them."""
+    if pad != "tile":
+        feats[there:] = silence
+        return
+    for start in range(there, len(feats), there):
+        feats[start : start + there] = feats[: min(there, len(feats) - start)]

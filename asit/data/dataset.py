@@ -14,8 +14,7 @@ from asit.config import load, to_dict
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io import ark_spec
-from asit.io.ark import read_matrix
+from asit.io.ark import read_rows
 from asit.io.strings import positive_integers, read_columns
 from asit.io.table import read_table
 
@@ -67,7 +66,7 @@ class FeatureDataset:
         """
         last = int(self.num_frames[index]) if last is None else last
         try:
-            rows = read_matrix(_with_rows(self._specs[index], first, last))
+            rows = read_rows(self._specs[index], first, last)
         except AsitError as error:
             raise AsitError(f"utterance {self.utts[index]}: {error}") from None
         if rows.shape != (last - first, self.num_mels):
@@ -82,9 +81,10 @@ class FeatureDataset:
             )
         return rows
 
-    def normalise(self, feats: np.ndarray) -> np.ndarray:
-        """(x - mean) / (2 std), float32, as SSAST and ASiT do."""
-        return ((feats - np.float32(self.stats.mean)) / np.float32(2 * self.stats.std)).astype(np.float32, copy=False)
+    def normalise(self, feats: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """(x - mean) / (2 std), float32, as SSAST and ASiT do; written to `out` where it is given."""
+        out = np.subtract(feats, np.float32(self.stats.mean), out=out, dtype=np.float32)
+        return np.divide(out, np.float32(2 * self.stats.std), out=out)
 
     @property
     def silence(self) -> float:
@@ -135,13 +135,3 @@ class FeatureDataset:
         if not path.exists():
             raise AsitError(f"{path}: no such file; make it with {maker}")
         return path
-
-
-def _with_rows(spec: str, first: int, last: int) -> str:
-    """The spec of rows [first, last) of a spec, which may itself be a range."""
-    old = ark_spec.parse(spec)
-    if old.rows is None and old.columns is None:
-        return f"{spec}[{first}:{last - 1}]"
-    start = old.rows[0] if old.rows else 0
-    columns = f",{old.columns[0]}:{old.columns[1]}" if old.columns else ""
-    return f"{spec[: spec.rindex('[')]}[{start + first}:{start + last - 1}{columns}]"

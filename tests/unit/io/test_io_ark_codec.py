@@ -50,7 +50,7 @@ def in_range(array, method):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(array=matrices())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_bytes_are_kaldis(tmp_path_factory, method, array):
     folder = tmp_path_factory.mktemp("t")
     arrays = {"u1": in_range(array, method), "u2": in_range(array[:3], method)}
@@ -59,7 +59,7 @@ def test_bytes_are_kaldis(tmp_path_factory, method, array):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(array=matrices(), data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_values_are_kaldis_and_a_range_is_a_slice(tmp_path_factory, method, array, data):
     folder = tmp_path_factory.mktemp("t")
     _, scp = write(folder, {"u1": array[:1], "u2": in_range(array, method), "u3": array[:1]}, "kaldi_native_io", method)
