@@ -30,7 +30,7 @@ if $quick; then
 fi
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
-mapfile -t sets < <(asit-plan-runs --runs "$runs" --list-sets true)
+mapfile -t sets < <(asit-plan-runs --runs "$runs" --list all)
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 tables=(local/manifest.tsv local/packages.tsv)
 
