@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from asit.config import parse
-from asit.downstream.runs import Settings, read_plan, sets, write
+from asit.recipes.runs import Settings, read_plan, sets, write
 from asit.errors import command
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     """Entry point."""
     settings = parse(Settings)
     if settings.list:
-        print("\n".join(sets(read_plan(settings.runs), settings.pool if settings.list == "all" else "")))
+        print("\n".join(sets(read_plan(settings.runs), settings.pool, settings.list)))
         return
     counts = write(settings)
     print(f"{settings.out}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class Settings:
     """Score summary statistics of the log-mels with logistic regression, in the form of asit-evaluate."""
 
     train_dir: str = option(REQUIRED, "data directory to train on; its labels.txt lists the classes")
-    valid_dir: str = option(REQUIRED, "data directory on which the regularisation is chosen")
+    valid_dir: str = option("", "data directory on which the regularisation is chosen; empty: C = 1")
     test_dir: str = option(REQUIRED, "data directory to score")
     out_dir: str = option(REQUIRED, "folder for metrics.json and predictions")
     deltas: bool = option(False, "also the mean absolute change between neighbouring frames")
@@ -52,7 +53,7 @@ def statistics(feats: np.ndarray, deltas: bool) -> np.ndarray:
 
 
 def baseline(settings: Settings) -> Record:
-    """Train, choose C on the validation set (ties: the smaller), score the test set and write everything.
+    """Train, choose C on the validation set (ties: the smaller; 1 without one), score the test set, write everything.
 
     Raises:
         AsitError: unknown labels, missing features, a training set with fewer than two classes.
@@ -60,23 +61,26 @@ def baseline(settings: Settings) -> Record:
     began = time.monotonic()
     train_dir = DataDir(settings.train_dir)
     task = registry.load("tasks", settings.task.name).Task(settings.task.settings, list(train_dir.labels))
-    sets = [
-        LabelledClips(path, task, UNUSED, settings.max_missing)
-        for path in (settings.train_dir, settings.valid_dir, settings.test_dir)
-    ]
-    inputs = [np.stack([statistics(feats, settings.deltas) for feats in clips.features()]) for clips in sets]
-    mean, std = inputs[0].mean(axis=0), inputs[0].std(axis=0)
-    train_x, valid_x, test_x = ((x - mean) / np.maximum(std, 1e-6) for x in inputs)
-    train, valid, test = sets
-    best_value, best_model, best_c = -np.inf, None, 0.0
-    for c in REGULARISATION:
-        model = _fit(train_x, train.targets, c, task, settings.train_dir)
-        value = task.metrics(_scores(model, valid_x, task), valid.targets)[task.primary]
+    paths = {"train": settings.train_dir, "valid": settings.valid_dir, "test": settings.test_dir}
+    sets = {name: LabelledClips(path, task, UNUSED, settings.max_missing) for name, path in paths.items() if path}
+    inputs = {
+        name: np.stack([statistics(feats, settings.deltas) for feats in clips.features()])
+        for name, clips in sets.items()
+    }
+    mean, std = inputs["train"].mean(axis=0), inputs["train"].std(axis=0)
+    inputs = {name: (x - mean) / np.maximum(std, 1e-6) for name, x in inputs.items()}
+    train, test = sets["train"], sets["test"]
+    best_value, best_model, best_c = -np.inf, None, 1.0
+    if "valid" not in sets:
+        best_value, best_model = math.nan, _fit(inputs["train"], train.targets, best_c, task, settings.train_dir)
+    for c in REGULARISATION if "valid" in sets else ():
+        model = _fit(inputs["train"], train.targets, c, task, settings.train_dir)
+        value = task.metrics(_scores(model, inputs["valid"], task), sets["valid"].targets)[task.primary]
         if value > best_value:
             best_value, best_model, best_c = value, model, c
     if best_model is None:
         raise AsitError(f"{settings.valid_dir}: {task.primary} is undefined on the validation set: no clip to score")
-    scores = _scores(best_model, test_x, task)
+    scores = _scores(best_model, inputs["test"], task)
     result = Record(
         tags={"system": SYSTEM, **record.parse_tags(settings.tags)},
         metric=task.primary,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A recipe to copy: pretrain ASiT on the recordings of a corpus, then fine-tune on its labels with and without that
-# pretraining. README.md says what to change; as it is, the corpus is a folder <set>/<label>/<recording>.
+# Pretrain ASiT on the recordings of a corpus, then fine-tune on its labels with and without that pretraining. The
+# corpus is a folder of class folders, a folder <set>/<label>/<recording>, or a CSV file; README.md says more.
 #
 #   ./run.sh --corpus downloads/my_corpus     # everything
 #   ./run.sh --stage finetune --ngpu 1        # from a stage on, by name or number
@@ -9,81 +9,64 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
-corpus=corpus                       # the recordings as they come
-train_set=train                     # labelled set to learn from
-valid_set=valid                     # labelled set that selects the weights; never the test set
-test_sets="test"                    # labelled sets that are scored once
-pool_set=train                      # set to pretrain on; its labels are not used
+corpus=corpus                       # the recordings as they come: a folder or a CSV file
+pool=pool                           # set to pretrain on; its labels are not used; with folds: pool_fold{fold}
+init=""                             # backbone.safetensors to start from; empty: pretrain here
 seeds=1                             # runs of everything random, pretraining included; the table has mean and std
-nj=4                                # parallel jobs on the processor: features
-ngpu=0                              # GPUs for pretraining and fine-tuning; 0: CPU
+nj=4                                # jobs at a time: features, fine-tuning, scoring
+ngpu=0                              # GPUs of each training; 0: CPU
+channel=none                        # channel to take of recordings with several, from 0
 fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
-finetune_config=conf/finetune.yaml  # the task
+runs=conf/runs.yaml                 # training, validation and test set and configuration of every run
 exp=exp                             # folder of models, logs and scores
 results=RESULTS.md                  # where the report goes
 parse_options "$@"
 
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
-read -r -a tests <<<"$test_sets"
-mapfile -t sets < <(printf '%s\n' "$pool_set" "$train_set" "$valid_set" "${tests[@]}" | sort -u)
 tools=${ASIT_ROOT:-../..}/tools
-read -r -a job <<<"$train_cmd"
-model_job=("${job[@]}")
-((ngpu == 0)) || read -r -a model_job <<<"$cuda_cmd --gpu $ngpu"
+mapfile -t sets < <(asit-plan-runs --runs "$runs" --pool "$pool" --list all)
+mapfile -t pools < <(asit-plan-runs --runs "$runs" --pool "$pool" --list pool)
+mapfile -t labelled < <(asit-plan-runs --runs "$runs" --list labelled)
+((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
-if begin 0 data "Data directories from the corpus" local/prepare.py "$corpus"; then
-    local/prepare.py --corpus "$corpus" --data data --sets "${sets[@]}" --labelled "$train_set" "$valid_set" "${tests[@]}"
+plan() { # the options of all runs, one file each
+    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "$pool" --init "$init" --seeds "$seeds" \
+        --exp "$exp" --out "$exp/runs"
+}
+
+if begin 0 data "Data directories from the corpus" local/prepare.py "$corpus" -- data/all/wav.scp; then
+    local/prepare.py --corpus "$corpus" --data data
     for set in "${sets[@]}"; do asit-validate-data-dir --data-dir "data/$set"; done
+    for set in "${labelled[@]}"; do cut -d " " -f 2- "data/$set/utt2label" | sort | uniq -c | sed "s|^|data/$set|"; done
 fi
 
-if begin 1 features "Log-mel features" "$fbank_config"; then
-    for set in "${sets[@]}"; do
-        "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
-            --resample true "data/$set" "$exp/make_fbank" fbank
-    done
+if begin 1 features "Log-mel features" "$fbank_config" -- data/all/feats.scp; then
+    "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
+        --resample true --channel "$channel" data/all "$exp/log/make_fbank" fbank
+    asit-select-feats --from-dir data/all --data-dirs "${sets[@]/#/data/}"
 fi
 
-if begin 2 stats "Mean and standard deviation of the pool" -- "data/$pool_set/stats.yaml"; then
-    asit-compute-stats --data-dir "data/$pool_set"
+if begin 2 stats "Mean and standard deviation of each pool"; then
+    for set in "${pools[@]}"; do asit-compute-stats --data-dir "data/$set"; done
 fi
 
-if begin 3 pretrain "Pretrain without labels" "$pretrain_config" "data/$pool_set/feats.scp"; then
-    for ((seed = 0; seed < seeds; seed++)); do
-        log "seed $seed: progress in $exp/pretrain_$seed/train.log"
-        "${model_job[@]}" "$exp/log/pretrain_$seed.log" \
-            asit-pretrain --config "$pretrain_config" --data-dir "data/$pool_set" \
-            --out-dir "$exp/pretrain_$seed" --seed "$seed" --ngpu "$ngpu"
-    done
+if begin 3 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
+    plan
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj 1 --ngpu "$ngpu" --share-cores true \
+        asit-pretrain "$exp/runs/pretrain" "$exp/log"
 fi
 
-if begin 4 finetune "Fine-tune, pretrained and from scratch" "$finetune_config"; then
-    for ((seed = 0; seed < seeds; seed++)); do
-        for start in pretrained scratch; do
-            [[ $start == scratch ]] && scratch=true || scratch=false
-            "${model_job[@]}" "$exp/log/finetune_${start}_$seed.log" \
-                asit-finetune --config "$finetune_config" --init "$exp/pretrain_$seed/backbone.safetensors" \
-                --train-dir "data/$train_set" --valid-dir "data/$valid_set" --out-dir "$exp/task_${start}_$seed" \
-                --from-scratch "$scratch" --seed "$seed" --ngpu "$ngpu"
-        done
-    done
+if begin 4 finetune "Fine-tune, pretrained and from scratch" "$runs" conf; then
+    plan
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" asit-finetune "$exp/runs/finetune" "$exp/log"
 fi
 
 if begin 5 score "Score on the test sets; trivial baseline"; then
-    for set in "${tests[@]}"; do
-        for ((seed = 0; seed < seeds; seed++)); do
-            for start in pretrained scratch; do
-                run=$exp/task_${start}_$seed
-                "${job[@]}" "$exp/log/score_${start}_${seed}_$set.log" \
-                    asit-evaluate --model "$run/model.safetensors" --data-dir "data/$set" --out-dir "$run/$set" \
-                    --tags "task=$set" --ngpu 0
-            done
-        done
-        "${job[@]}" "$exp/log/baseline_$set.log" \
-            asit-baseline --train-dir "data/$train_set" --valid-dir "data/$valid_set" --test-dir "data/$set" \
-            --out-dir "$exp/baseline/$set" --tags "task=$set"
-    done
+    plan
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" --threads 1 asit-evaluate "$exp/runs/score" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
 fi
 
 if begin 6 report "The table" -- "$results"; then

@@ -72,7 +72,7 @@ def test_template_runs_from_recordings_to_a_table(recipe: Path) -> None:
     assert "on 6 test clips" in table
     utts = (recipe / "data/train/wav.scp").read_text().splitlines()
     assert len(utts) == 12
-    assert utts[0].split(maxsplit=1) == ["high-take_0", "downloads/my corpus/train/high/take 0.wav"]
+    assert utts[0].split(maxsplit=1) == ["train-high-take_0", "downloads/my corpus/train/high/take 0.wav"]
 
 
 def test_template_leaves_finished_stages_alone(recipe: Path) -> None:

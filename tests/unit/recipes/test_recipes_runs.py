@@ -7,9 +7,9 @@ import yaml
 
 from asit.config import from_dict
 from asit.downstream.knn import Settings as KnnSettings
-from asit.downstream.runs import Settings, options_of_runs, read_plan, sets, write
 from asit.downstream.verify import Settings as VerifySettings
 from asit.errors import AsitError
+from asit.recipes.runs import Settings, options_of_runs, read_plan, sets, write
 
 RUNS = """
 draws: 2

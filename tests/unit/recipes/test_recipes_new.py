@@ -1,0 +1,80 @@
+"""A recipe made for a corpus: what the recordings tell is filled in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from asit.errors import AsitError
+from asit.recipes.new import NewRecipeSettings, new_recipe
+from asit.recipes.runs import read_plan, sets
+
+TEMPLATE = str(Path(__file__).parents[3] / "egs" / "TEMPLATE")
+
+
+def make(tmp_path, corpus, name: str = "mine") -> Path:
+    settings = NewRecipeSettings(name=name, corpus=str(corpus), template=TEMPLATE, egs_dir=str(tmp_path / "my egs"))
+    (tmp_path / "my egs").mkdir(exist_ok=True)
+    new_recipe(settings)
+    return tmp_path / "my egs" / name
+
+
+def write(path: Path, rate: int, seconds: float, channels: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.zeros((int(rate * seconds), channels), dtype=np.float32), rate)
+
+
+def default(recipe: Path, name: str) -> str:
+    line = next(line for line in (recipe / "run.sh").read_text().splitlines() if line.startswith(f"{name}="))
+    return line.partition("=")[2].partition(" #")[0].strip()
+
+
+def test_class_folders_of_telephone_speech(tmp_path) -> None:
+    corpus = tmp_path / "my corpus"
+    for label in "ab":
+        for i in range(5):
+            write(corpus / label / f"{i}.wav", 8000, 1.0)
+    recipe = make(tmp_path, corpus)
+    fbank = yaml.safe_load((recipe / "conf/fbank.yaml").read_text())
+    assert fbank == {"sample_rate": 8000, "num_mel_bins": 64}
+    assert yaml.safe_load((recipe / "conf/pretrain.yaml").read_text())["global_frames"] == 96
+    assert default(recipe, "corpus") == f'"{corpus}"'
+    assert default(recipe, "channel") == "none"
+    (run,) = read_plan(str(recipe / "conf/runs.yaml")).runs
+    assert (run.train, run.valid, run.test, run.task) == ("train", "valid", ("test",), "mine")
+    assert (recipe / "run.sh").stat().st_mode & 0o111
+
+
+def test_folds_tags_and_stereo(tmp_path) -> None:
+    text = "path,label,fold\n"
+    for i in range(6):
+        write(tmp_path / f"{i}.wav", 44100, 0.5, channels=2)
+        text += f"{i}.wav,{'x;y' if i % 2 else 'x'},{i % 3 + 1}\n"
+    (tmp_path / "clips.csv").write_text(text)
+    recipe = make(tmp_path, tmp_path / "clips.csv")
+    plan = read_plan(str(recipe / "conf/runs.yaml"))
+    assert plan.folds == ("1", "2", "3")
+    assert plan.runs[0].valid == ""
+    assert sets(plan, default(recipe, "pool").strip('"'))[:3] == ["pool_fold1", "train_fold1", "test_fold1"]
+    assert default(recipe, "channel") == "0"
+    assert yaml.safe_load((recipe / "conf/finetune.yaml").read_text())["task"] == "tagging"
+    assert yaml.safe_load((recipe / "conf/fbank.yaml").read_text())["sample_rate"] == 16000
+
+
+def test_what_is_refused(tmp_path) -> None:
+    for label in "ab":
+        for i in range(3):
+            write(tmp_path / "corpus" / label / f"{i}.wav", 8000, 0.5)
+    with pytest.raises(AsitError, match="expected letters, digits"):
+        make(tmp_path, tmp_path / "corpus", "my recipe")
+    make(tmp_path, tmp_path / "corpus")
+    with pytest.raises(AsitError, match="is there already"):
+        make(tmp_path, tmp_path / "corpus")
+    write(tmp_path / "other" / "a" / "1.wav", 8000, 0.5)
+    with pytest.raises(AsitError, match="cannot be split"):
+        make(tmp_path, tmp_path / "other", "other")
+    assert not (tmp_path / "my egs" / "other").exists()
