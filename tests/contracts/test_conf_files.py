@@ -14,9 +14,9 @@ import torch
 from asit import registry
 from asit.config import parse, read_yaml, to_dict
 from asit.downstream.finetune import Settings as FinetuneSettings
-from asit.recipes.runs import read_plan
 from asit.features.extract import ExtractSettings
 from asit.features.fbank import Fbank, FbankSettings
+from asit.recipes.runs import read_plan
 from asit.report.published import read_published
 from asit.train.pretraining import PretrainSettings
 
