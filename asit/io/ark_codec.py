@@ -67,7 +67,7 @@ def encode(array: np.ndarray, method: int = 0) -> tuple[bytes, np.ndarray]:
     if kind == "CM":
         percentiles, values = _encode_columns(array, minimum, extent)
         return head + percentiles.tobytes(), values
-    return head, _quantise(array, minimum, extent, _STEPS[kind]).astype(_STORED[kind])
+    return head, _quantise(array, minimum, extent, kind)
 
 
 # --- internals -------------------------------------------------------------------------------------
@@ -133,41 +133,48 @@ def _range(array: np.ndarray) -> tuple[float, float]:
     return least, extent
 
 
-def _quantise(array: np.ndarray, minimum: float, extent: float, steps: int) -> np.ndarray:
-    """Whole numbers 0...steps as float64; Kaldi adds 0.499 as a double and cuts the fraction off."""
-    scaled = array - np.float32(minimum)
+def _quantise(array: np.ndarray, minimum: float, extent: float, kind: str) -> np.ndarray:
+    """Whole numbers 0...255 or 0...65535, contiguous, in the type they are stored in."""
+    scaled = np.subtract(array, np.float32(minimum), order="C")
     scaled /= np.float32(extent)
     np.clip(scaled, 0, 1, out=scaled)
-    scaled *= np.float32(steps)
-    return np.floor(np.add(scaled, 0.499, dtype=np.float64))
+    scaled *= np.float32(_STEPS[kind])
+    return _whole(scaled, 0.499).astype(_STORED[kind])
+
+
+def _whole(values: np.ndarray, add: float) -> np.ndarray:
+    """The whole parts of non-negative float32 values + `add` (below 1, a double), of which float32 would round some
+    up. The fraction of a float32 value is exact, and none lies between 1 - `add` and the float32 next to it."""
+    whole = np.floor(values)
+    values = values - whole
+    whole += values >= 1 - np.float64(add)
+    return whole
 
 
 def _encode_columns(array: np.ndarray, minimum: float, extent: float) -> tuple[np.ndarray, np.ndarray]:
     """(percentiles uint16 (F, 4), bytes (F, T)) of CM."""
-    columns = np.array(array.T, order="C")  # a copy, changed below
-    ordered = np.sort(columns, axis=1)
-    rows = ordered.shape[1]
+    columns = np.array(array.T, order="C")
+    rows = columns.shape[1]
     quarter = rows // 4
     places = [0, quarter, 3 * quarter, rows - 1] if rows >= 5 else list(range(rows))
-    chosen = _quantise(ordered[:, places], minimum, extent, 65535).astype(np.int64)
     p = np.zeros((len(columns), 4), np.int64)
-    p[:, : len(places)] = chosen
+    p[:, : len(places)] = _quantise(np.sort(columns, axis=1)[:, places], minimum, extent, "CM2")
     p[:, 0] = np.minimum(p[:, 0], 65532)  # the four strictly increase, so that no division is by zero
     for i, most in ((1, 65533), (2, 65534), (3, 65535)):
         p[:, i] = np.minimum(np.maximum(p[:, i], p[:, i - 1] + 1), most)
     percentiles = p.astype("<u2")
     values = _percentile_values(percentiles, minimum, extent)
-    p0, p25, p75 = (values[:, i : i + 1] for i in range(3))
     width = np.diff(values, axis=1)
-    width[width == 0] = 1  # percentiles that float32 does not tell apart
-    low, high = columns < p25, columns >= p75
-    base = np.where(low, p0, np.where(high, p75, p25))
-    steps = np.where(low, np.float32(64), np.where(high, np.float32(63), np.float32(128)))
-    width = np.where(low, width[:, 0:1], np.where(high, width[:, 2:3], width[:, 1:2]))
-    columns -= base
-    columns /= width
-    columns *= steps
-    whole = np.floor(np.add(columns, 0.5, dtype=np.float64))
-    np.clip(whole, 0, steps, out=whole)
-    whole += np.where(low, 0, np.where(high, 192, 64))
-    return percentiles, whole.astype(np.uint8)
+    flat = width == 0  # percentiles that float32 does not tell apart
+    width[flat] = 1
+    coded = np.zeros(columns.shape, np.uint8)
+    part = np.empty_like(columns)
+    for i, steps in enumerate((64, 128, 63)):  # a value in one of the three parts fills those below, and none above
+        np.subtract(columns, values[:, i : i + 1], out=part)
+        part /= width[:, i : i + 1]
+        part *= np.float32(steps)
+        np.clip(part, 0, steps, out=part)
+        if i < 2 and flat[:, i].any():
+            part[flat[:, i]] = steps * (columns[flat[:, i]] >= values[flat[:, i], i + 1, None])
+        coded += _whole(part, 0.5).astype(np.uint8)
+    return percentiles, coded
