@@ -20,6 +20,7 @@ from asit.io.ark_spec import COLUMN_BYTES, Header
 # Columns of a CM crop are read with the bytes between them up to this size, as one piece: below it the many system
 # calls cost more than the bytes.
 ONE_PIECE = 2 << 20
+_HALF_OF_KALDI = np.nextafter(np.float32(0.501), np.float32(1))  # least float32 that 0.499 lifts to 1
 Fill = Callable[[np.ndarray, int], None]  # fills a contiguous array with the bytes at an offset behind the head
 
 _STORED = {"FM": "<f4", "DM": "<f8", "FV": "<f4", "DV": "<f8", "CM2": "<u2", "CM3": "u1"}
@@ -139,15 +140,17 @@ def _quantise(array: np.ndarray, minimum: float, extent: float, kind: str) -> np
     scaled /= np.float32(extent)
     np.clip(scaled, 0, 1, out=scaled)
     scaled *= np.float32(_STEPS[kind])
-    return _whole(scaled, 0.499).astype(_STORED[kind])
+    return _whole(scaled, _HALF_OF_KALDI, _STORED[kind])
 
 
-def _whole(values: np.ndarray, add: float) -> np.ndarray:
-    """The whole parts of non-negative float32 values + `add` (below 1, a double), of which float32 would round some
-    up. The fraction of a float32 value is exact, and none lies between 1 - `add` and the float32 next to it."""
-    whole = np.floor(values)
-    values = values - whole
-    whole += values >= 1 - np.float64(add)
+def _whole(values: np.ndarray, least: np.float32, kind: str) -> np.ndarray:
+    """The whole parts of non-negative float32 `values`, plus one where the fraction is `least` or more; `values` is
+    overwritten. Kaldi adds 0.499 or 0.5 as a double and cuts the fraction off, which float32 would round up at
+    times; the fraction of a float32 value is exact."""
+    floor = np.floor(values)
+    whole = floor.astype(kind)
+    values -= floor
+    whole += values >= least
     return whole
 
 
@@ -176,5 +179,5 @@ def _encode_columns(array: np.ndarray, minimum: float, extent: float) -> tuple[n
         np.clip(part, 0, steps, out=part)
         if i < 2 and flat[:, i].any():
             part[flat[:, i]] = steps * (columns[flat[:, i]] >= values[flat[:, i], i + 1, None])
-        coded += _whole(part, 0.5).astype(np.uint8)
+        coded += _whole(part, np.float32(0.5), "u1")
     return percentiles, coded
