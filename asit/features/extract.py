@@ -168,8 +168,9 @@ def _features(clip: Clip | AsitError, fbank: Fbank, settings: ExtractSettings) -
         end=clip.end,
     )
     feats = fbank(samples, clip.utt)
-    bad = feats.size - int(np.isfinite(feats).sum())
-    if bad:
+    finite = np.isfinite(feats)
+    if not finite.all():
+        bad = feats.size - int(finite.sum())
         raise AsitError(
             f"utterance '{clip.utt}': {clip.path}: {bad} of {feats.size} feature values are NaN or infinite, from "
             f"samples up to {np.abs(samples).max():g}; expected samples in [-1, 1]; convert the file anew"

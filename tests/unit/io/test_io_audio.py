@@ -148,3 +148,17 @@ def test_commands(tmp_path):
     np.testing.assert_allclose(read_audio(f"cat '{path}' |", allow_pipes=True)[0], WAVE, atol=1e-4)
     with pytest.raises(AsitError, match="is a command"):
         audio_info(f"cat {path} |")
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_U8", "FLOAT", "ULAW"])
+def test_samples_are_those_of_libsndfile(tmp_path, subtype):
+    wave = np.concatenate([np.random.default_rng(0).uniform(-1, 1, 5000), [-1, 32767 / 32768, -1 / 32768, 0]])
+    suffixes = ("wav", "flac") if subtype.startswith("PCM_") and subtype != "PCM_U8" else ("wav",)
+    for suffix in suffixes:
+        path = tmp_path / f"x.{suffix}"
+        soundfile.write(path, wave, 16000, subtype=subtype)
+        expected, _ = soundfile.read(path, dtype="float32")
+        found, _ = read_audio(path)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(read_audio(path, start=0.1, end=0.2)[0], expected[1600:3200])
