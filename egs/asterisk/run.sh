@@ -32,6 +32,7 @@ fi
 done_dir=$exp/.done
 mapfile -t sets < <(asit-plan-runs --runs "$runs" --list all)
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
+tools=${ASIT_ROOT:-../..}/tools
 tables=(local/manifest.tsv local/packages.tsv)
 
 plan() { # the options of all runs, one file each
@@ -50,7 +51,7 @@ if begin 1 data "Data directories from the clips" local/splits.py "${tables[@]}"
 fi
 
 if begin 2 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp"; then
-    ../../tools/make_fbank.sh --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
+    "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
         "$data/all" "$exp/log/make_fbank" "$fbank"
     asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
 fi
@@ -61,20 +62,20 @@ fi
 
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
     plan # seeds at a time share the cores; progress in $exp/pretrain_*/train.log
-    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true \
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true \
         asit-pretrain "$exp/runs/pretrain" "$exp/log" -- ${short_pretrain[@]+"${short_pretrain[@]}"}
 fi
 
 if begin 5 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml conf/finetune_keyword.yaml; then
     plan
-    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" \
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" \
         asit-finetune "$exp/runs/finetune" "$exp/log" -- ${short_finetune[@]+"${short_finetune[@]}"}
 fi
 
 if begin 6 score "Score on the test sets; trivial baseline"; then
     plan
-    ../../tools/run_jobs.sh --cmd "$train_cmd" --nj "$nj" --threads 1 asit-evaluate "$exp/runs/score" "$exp/log"
-    ../../tools/run_jobs.sh --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" --threads 1 asit-evaluate "$exp/runs/score" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
 fi
 
 if begin 7 report "The table" -- "$results"; then
