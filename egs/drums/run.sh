@@ -49,8 +49,9 @@ if begin 0 download "Packages of the kits" "$tables/packages.tsv"; then
     local/fetch.py --corpus "$corpus" --tables "$tables"
 fi
 
+code=(local/prepare.py local/drum_recordings.py local/drum_mixtures.py)
 if begin 1 data "Recordings, mixtures and data directories" \
-    local/prepare.py local/corpus.py local/mix.py "$tables/kits.tsv" "$tables/recordings.tsv" -- "$data/all/wav.scp"; then
+    "${code[@]}" "$tables/kits.tsv" "$tables/recordings.tsv" -- "$data/all/wav.scp"; then
     read -r train valid test <<<"$mixtures"
     local/prepare.py --corpus "$corpus" --tables "$tables" --data "$data" --audio "$data/audio" \
         --train-mixtures "$train" --valid-mixtures "$valid" --test-mixtures "$test"

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from corpus import SETS, Recording, decode, read_recordings, read_tables
-from mix import MixSettings, Part, mix, plan
+from drum_mixtures import MixSettings, Part, mix, plan
+from drum_recordings import SETS, Recording, decode, read_recordings, read_tables
 from tqdm import tqdm
 
 from asit.config import group, option, parse
@@ -53,7 +53,7 @@ def read_waves(settings: PrepareSettings, recordings: list[Recording], packages:
     """Samples of each recording by utterance id; the unreadable ones are listed in <data>/excluded.txt.
 
     Raises:
-        AsitError: too many are unreadable; as :func:`corpus.read_recordings`.
+        AsitError: too many are unreadable; as :func:`drum_recordings.read_recordings`.
     """
     waves: dict[str, np.ndarray] = {}
     excluded: list[str] = []

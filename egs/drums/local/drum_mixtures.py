@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from corpus import FADE, Recording, cut
+from drum_recordings import FADE, Recording, cut
 
 from asit.config import option
 from asit.errors import AsitError
@@ -19,7 +19,7 @@ from asit.errors import AsitError
 class MixSettings:
     """The multi-label set."""
 
-    mix_seconds: float = option(2.0, "length of a mixture", above=0)
+    mix_seconds: float = option(1.6, "length of a mixture", above=0)
     mix_most: int = option(4, "most classes in a mixture; 1 to this many are equally frequent", least=1)
     mix_heard: float = option(0.4, "seconds of a part that lie inside at least (all of it when it is shorter)", above=0)
     mix_softest: float = option(-26.0, "peak of the softest part in dB below full scale", most=0)
