@@ -97,6 +97,7 @@ if torch_version >/dev/null; then say "updating $venv, less than a minute"; else
     say "making $venv with $("$found" --version 2>&1): 2-4 minutes, 1.6 GB; this happens once"
 fi
 if [[ ! -x $venv/bin/python || ${made_for:-$_root} != "$_root" ]] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    [[ ! -L $venv ]] || fail "$venv is a link; making the environment would empty the folder it leads to: remove the link"
     "$found" -m venv --clear "$venv"
 fi
 rm -f "$marker"

@@ -188,3 +188,15 @@ def test_help_needs_no_environment(tmp_path):
     variables, err = source_path("--help", PATH=f"{tmp_path}:/usr/bin:/bin")
     assert err == ""
     assert str(ROOT / ".venv") not in variables["PATH"]
+
+
+def test_a_linked_environment_is_not_emptied(machine) -> None:
+    """Making it anew clears the folder, which may be another checkout's."""
+    other = machine.folder / "other"
+    (other / "kept").mkdir(parents=True)
+    machine.venv.symlink_to(other)
+    process = machine.start("--torch-backend", "cpu")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "is a link" in err
+    assert (other / "kept").is_dir()
