@@ -220,7 +220,8 @@ def _add(
         for name_of_list in run.trials:
             stem = Path(name_of_list).stem
             compared = {"trials": f"{settings.data}/{name_of_list}", "data_dir": f"{settings.data}/{next(iter(tests))}"}
-            compared |= {"out_dir": f"{out}/{stem}", "tags": [f"test={stem}"] * (len(run.trials) > 1)}
+            table = [f"task={run.task} ({stem})"] * (len(run.trials) > 1)  # error rates of lists do not average
+            compared |= {"out_dir": f"{out}/{stem}", "tags": table}
             found["verify"].append({"model": f"{out}/model.safetensors", **compared})
         for test, tag in tests.items() if not run.trials else ():
             score = {"model": f"{out}/model.safetensors", "data_dir": f"{settings.data}/{test}"}

@@ -82,7 +82,7 @@ def test_trials_are_verified_in_place_of_scoring(recipe) -> None:
     assert [made.trials for made in found] == ["data/one.txt", "data/two.txt"] * 2
     assert {made.data_dir for made in found} == {"data/c"}
     assert found[1].out_dir == "exp/v_all_pretrained_0/two"
-    assert found[1].tags == ("test=two",)
+    assert found[1].tags == ("task=v (two)",)
     assert found[0].model == "exp/v_all_pretrained_0/model.safetensors"
 
 
