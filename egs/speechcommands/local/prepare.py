@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Speech Commands -> data directories all, train, valid and test of one task: v2_35 (words) or v1_12 (ten commands,
+_unknown_ and _silence_).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import speech_commands as corpus_layout
+from silence import Excerpt, cut, recordings
+from speech_commands import COMMANDS, RATE, SILENCE, UNKNOWN, Clip
+from tqdm import tqdm
+
+from asit.config import option, parse
+from asit.errors import AsitError, command
+from asit.io.audio import audio_info
+from asit.io.data_dir import write_data_dir, write_labels
+
+TASKS = {"v2_35": "0.02", "v1_12": "0.01"}
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """Where the corpus is, which task, where the data directories go."""
+
+    corpus: str = option("downloads", "folder with the unpacked archives, such as speech_commands_v0.02")
+    task: str = option("v2_35", "v2_35: version 2, 35 words; v1_12: version 1, ten words, unknown and silence", TASKS)
+    data: str = option("data/v2_35", "folder to write the data directories into")
+    silence_percent: float = option(
+        10.0, "v1_12: clips of silence in training and validation, in percent of those of the commands", least=0
+    )
+    unknown_percent: float | None = option(
+        None, "v1_12: unknown words in training, in percent of the commands' clips; none: all of them", least=0
+    )
+    check_counts: bool = option(True, "fail unless there are as many clips as are published")
+
+
+@command
+def main() -> None:
+    """Check the corpus, write the data directories."""
+    settings = parse(PrepareSettings)
+    version = TASKS[settings.task]
+    folder = corpus_layout.find(settings.corpus, f"speech_commands_v{version}")
+    parts = corpus_layout.divide(folder, corpus_layout.read_clips(folder, version), lists=settings.task == "v2_35")
+    if settings.check_counts:
+        for part, clips in parts.items():
+            corpus_layout.check_count(folder, len(clips), corpus_layout.CLIPS[version][part], part)
+    if settings.task == "v2_35":
+        classes = list(corpus_layout.WORDS[version])
+        sets: dict[str, list[Clip | Excerpt]] = {part: list(clips) for part, clips in parts.items()}
+    else:
+        classes = [*COMMANDS, UNKNOWN, SILENCE]
+        sets = twelve(settings, folder, parts)
+    seconds = lengths([clip for clips in sets.values() for clip in clips if isinstance(clip, Clip)])
+    everything = sorted({clip for clips in sets.values() for clip in clips})
+    for name, chosen in {"all": everything, **sets}.items():
+        write(Path(settings.data, name), chosen, seconds, classes)
+
+
+def twelve(settings: PrepareSettings, folder: Path, parts: dict[str, list[Clip]]) -> dict[str, list[Clip | Excerpt]]:
+    """Training, validation and the official test set of the twelve classes.
+
+    The validation set is made as the test set is: as many unknown words, and as much silence, as a tenth of the
+    commands' clips.
+    """
+    place = corpus_layout.find(settings.corpus, "speech_commands_test_set_v0.01")
+    test = corpus_layout.read_test_set(place)
+    if settings.check_counts:
+        corpus_layout.check_count(place, len(test), corpus_layout.TEST_CLIPS["0.01"], "test")
+    noises = recordings(folder)
+    sets: dict[str, list[Clip | Excerpt]] = {"test": list(test)}
+    for part, unknown_percent in (("train", settings.unknown_percent), ("valid", 10.0)):
+        wanted = [clip for clip in parts[part] if clip.word in COMMANDS]
+        others = [clip for clip in parts[part] if clip.word not in COMMANDS]
+        if unknown_percent is not None:
+            others = corpus_layout.choose(others, math.ceil(len(wanted) * unknown_percent / 100))
+        sets[part] = [*wanted, *others, *cut(noises, part, math.ceil(len(wanted) * settings.silence_percent / 100))]
+    shared = corpus_layout.count_speakers(
+        {name: [clip for clip in clips if isinstance(clip, Clip)] for name, clips in sets.items()}
+    )
+    for names, count in shared.items():
+        if count:
+            raise AsitError(
+                f"{place}: expected no speaker in {names}, found {count}; take the test set of version 0.01"
+            )
+    return sets
+
+
+def lengths(clips: list[Clip]) -> dict[Path, float]:
+    """Seconds of each clip.
+
+    Raises:
+        AsitError: a clip of zero length, of another rate or with several channels.
+    """
+    found = {}
+    for clip in tqdm(clips, "audio", disable=None):
+        samples, rate, channels = audio_info(clip.path, clip.utterance)
+        if rate != RATE or channels != 1:
+            raise AsitError(
+                f"{clip.path}: expected one channel at {RATE} Hz, found {channels} at {rate} Hz; "
+                "unpack the archive anew"
+            )
+        found[clip.path] = samples / rate
+    return found
+
+
+def write(folder: Path, clips: list[Clip | Excerpt], seconds: dict[Path, float], classes: list[str]) -> None:
+    """One data directory. Silence is cut out by ``segments``, of which every clip has a line then."""
+    wavs, segments, speakers, labels = {}, {}, {}, {}
+    for clip in clips:
+        utterance = clip.utterance
+        if isinstance(clip, Excerpt):
+            recording, label, start, end = clip.recording, SILENCE, clip.start, clip.start + 1.0
+            speakers[utterance] = clip.recording
+        else:
+            recording, start, end = utterance, 0.0, seconds[clip.path]
+            label = clip.word if clip.word in classes else UNKNOWN
+            speakers[utterance] = clip.speaker
+        wavs[recording] = str(clip.path)
+        segments[utterance] = f"{recording} {start:.6f} {end:.6f}"
+        labels[utterance] = label
+    if len(labels) < len(clips):
+        raise AsitError(f"{folder}: expected {len(clips)} utterance ids, found {len(labels)}: two clips have the same")
+    tables = {"wav.scp": wavs, "utt2spk": speakers, "utt2label": labels}
+    if any(isinstance(clip, Excerpt) for clip in clips):
+        tables["segments"] = segments
+    write_data_dir(folder, tables)
+    write_labels(folder / "labels.txt", classes)
+    counts = {name: list(labels.values()).count(name) for name in (UNKNOWN, SILENCE) if name in classes}
+    more = "".join(f", {count} {name}" for name, count in counts.items())
+    print(f"{folder}: {len(labels)} clips of {len(set(labels.values()))} classes{more}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Speech Commands, spoken words of one second: version 2 with 35 classes (--task v2_35) or version 1 with ten commands,
+# unknown and silence (--task v1_12), with a backbone that is given (--init) or pretrained on the training clips.
+#
+#   ./run.sh --ngpu 1                               # download (2.4 GB), pretrain, fine-tune, score
+#   ./run.sh --ngpu 1 --task v1_12                  # the twelve classes (1.6 GB)
+#   ./run.sh --ngpu 1 --init ../audioset/exp/pretrain_0/backbone.safetensors   # a backbone from elsewhere
+#   ./run.sh --ngpu 1 --corpus /data/SpeechCommands # holds speech_commands_v0.02, or the two of version 1
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./path.sh
+. ./cmd.sh
+task=v2_35                          # v2_35, or v1_12; each has its own data, exp and fbank, and its table in the report
+corpus=""                           # folder with the unpacked archives; empty: they are downloaded
+mirrors="https://storage.googleapis.com/download.tensorflow.org/data http://download.tensorflow.org/data" # tried in order
+archives=local/archives.tsv         # sha256 of the official archives
+silence_percent=10                  # v1_12: silence in training and validation, of the commands' clips
+unknown_percent=none                # v1_12: unknown words in training, of the commands' clips; none: all of them
+check_counts=true                   # fail unless there are as many clips as are published
+init=""                             # backbone.safetensors to start from; empty: pretrain one
+seeds=1                             # runs of everything random; the table has mean and std
+nj=4                                # parallel jobs
+ngpu=0                              # GPUs of each training job; 0: CPU
+fbank_config=conf/fbank.yaml        # front end
+pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
+runs=""                             # fine-tuning; empty: conf/runs_<task>.yaml; conf/runs_v2_35_eat.yaml: EAT's settings
+results=RESULTS.md                  # where the report goes
+parse_options "$@"
+
+case $task in
+    v2_35) names=(speech_commands_v0.02) ;;
+    v1_12) names=(speech_commands_v0.01 speech_commands_test_set_v0.01) ;;
+    *) echo "run.sh: error: --task: expected v2_35 or v1_12, found '$task'" >&2 && exit 2 ;;
+esac
+: "${runs:=conf/runs_$task.yaml}"
+exp=exp/$task data=data/$task
+# shellcheck disable=SC2034 # begin and finish read it
+done_dir=$exp/.done
+tools=${ASIT_ROOT:-../..}/tools
+sets=(train valid test)
+unpacked=("${names[@]/#/downloads/}")
+[[ -z $corpus ]] || unpacked=("$corpus")
+((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
+
+plan() { # the options of all runs, one file each
+    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool train --init "$init" --seeds "$seeds" \
+        --data "$data" --exp "$exp" --out "$exp/runs"
+}
+
+if begin 0 download "The official archives" "$archives" -- "${unpacked[@]}"; then
+    if [[ -z $corpus ]]; then
+        read -r -a hosts <<<"$mirrors"
+        for name in "${names[@]}"; do
+            asit-download --sources "${hosts[@]/%//$name.tar.gz}" --out "downloads/$name.tar.gz" \
+                --sha256 "$(awk -v name="$name.tar.gz" '$1 == name { print $2 }' "$archives")" --extract-to "downloads/$name"
+        done
+    fi
+fi
+
+if begin 1 data "Data directories" local/prepare.py local/speech_commands.py local/silence.py -- "$data/all/wav.scp"; then
+    local/prepare.py --task "$task" --corpus "${corpus:-downloads}" --data "$data" --check-counts "$check_counts" \
+        --silence-percent "$silence_percent" --unknown-percent "$unknown_percent"
+    for set in all "${sets[@]}"; do asit-validate-data-dir --data-dir "$data/$set"; done
+fi
+
+if begin 2 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp"; then
+    "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
+        "$data/all" "$exp/log/make_fbank" "fbank/$task"
+    asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
+fi
+
+if begin 3 stats "Mean and standard deviation of the training clips" "$data/train/feats.scp" -- "$data/train/stats.yaml"; then
+    asit-compute-stats --data-dir "$data/train"
+fi
+
+if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
+    plan
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true \
+        asit-pretrain "$exp/runs/pretrain" "$exp/log"
+fi
+
+if begin 5 finetune "Fine-tune; the validation set selects" "$runs" "${runs%/*}"; then
+    plan
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" asit-finetune "$exp/runs/finetune" "$exp/log"
+fi
+
+if begin 6 score "Score on the official test set; trivial baseline"; then
+    plan
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" --threads 1 asit-evaluate "$exp/runs/score" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+fi
+
+if begin 7 report "The table" -- "$results"; then
+    asit-report --exp-dir exp --out "$results" --done-dir "$done_dir" --title "Speech Commands: results" \
+        --published conf/published.yaml --run-command "egs/speechcommands/run.sh --task $task --seeds $seeds"
+fi
+finish
