@@ -17,11 +17,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from asit.config import read_yaml
 from asit.errors import AsitError, nearest
+from asit.report.record import LOWER_IS_BETTER
 
 NOT_RUN = "not run: needs the corpus"
 OURS = "**this recipe**"
@@ -90,8 +92,8 @@ def section(published: Published, ours: str | None) -> str:
     note = f" {published.note[0].upper()}{published.note[1:]}." if published.note else ""
     lines += [f"{published.metric} in %.{note}", "", "| system | parameters | value | source |", "|---|---|---|---|"]
     lines.append(f"| {OURS}, {published.system} | | {ours or NOT_RUN} | |")
-    ranked = sorted(published.rows, key=lambda row: -1.0 if row.value is None else row.value, reverse=True)
-    for row in ranked:
+    sign = 1 if published.metric in LOWER_IS_BETTER else -1
+    for row in sorted(published.rows, key=lambda row: math.inf if row.value is None else sign * row.value):
         value = "not given" if row.value is None else f"{row.value:.1f}"
         lines.append(f"| {row.system} | {row.params} | {value} | {row.source} |")
     return "\n".join(lines)

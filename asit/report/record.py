@@ -12,6 +12,8 @@ from typing import Any
 from asit.errors import AsitError, nearest
 from asit.io.atomic import write_text
 
+LOWER_IS_BETTER = frozenset({"eer"})  # primary metrics; of all others more is better
+
 
 @dataclass(frozen=True)
 class Record:

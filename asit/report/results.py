@@ -19,7 +19,7 @@ from asit.io.atomic import write_text
 from asit.io.table import read_text
 from asit.report import record
 from asit.report.published import Published, read_published, section
-from asit.report.record import Record
+from asit.report.record import LOWER_IS_BETTER, Record
 
 PROPORTIONS = ("accuracy",)  # metrics that are a share of clips, for which the binomial interval holds
 Z95 = 1.959964  # half-width of a 95 % interval of the normal distribution
@@ -129,7 +129,9 @@ def _table(name: str, runs: list[Record], settings: Settings) -> str:
     trivial = [row for row in cells if row in guesses]
     for row in trivial:  # the same guess, told by several runs, is no repetition
         cells[row] = {column: [statistics.fmean(values)] for column, values in cells[row].items()}
-    rows = sorted((row for row in cells if row not in guesses), key=lambda row: (_mean(cells[row]), row), reverse=True)
+    more_is_better = metrics[0] not in LOWER_IS_BETTER
+    rows = [row for row in cells if row not in guesses]
+    rows.sort(key=lambda row: (_mean(cells[row]), row), reverse=more_is_better)
     head = [settings.row_tag, *(_heading(column, runs, settings) for column in columns)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows + trivial:
@@ -144,7 +146,7 @@ def _caption(metric: str, runs: list[Record], cells: dict, rows: list[str], sett
     sizes = sorted({run.clips for run in runs})
     text = (
         f"{metric} in %, mean ± sample standard deviation over {_repeated(runs, settings)} (their number in brackets), "
-        f"on {_range(sizes)} test clips."
+        f"on {_range(sizes)} {'trials' if metric == 'eer' else 'test clips'}."
     )
     missing = sum(run.expected - run.clips for run in runs)
     if missing:

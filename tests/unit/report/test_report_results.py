@@ -51,6 +51,22 @@ def test_columns_follow_the_amount_of_labels_and_gaps_are_shown(tmp_path):
     assert cells(text, "b") == ["70.0 (1)", "–"]
 
 
+def test_of_error_rates_the_lowest_comes_first(tmp_path):
+    for system, value in (("worse", 0.2), ("better", 0.05)):
+        run = Record({"task": "v", "system": system}, "eer", {"eer": value}, 30, 30, trivial={"chance": 0.5})
+        record.save(tmp_path / system / "metrics.json", run)
+    rows = (
+        "[{system: X, value: 8.8, source: a}, {system: Y, value: 7.8, source: b}, {system: Z, value: null, source: c}]"
+    )
+    (tmp_path / "p.yaml").write_text(f"tables:\n  - {{task: v, metric: eer, system: better, rows: {rows}}}\n")
+    text = lay_out(tmp_path, published=str(tmp_path / "p.yaml"))
+    places = [
+        text.index(f"| {name} ") for name in ("better", "worse", "chance", "**this recipe**, better", "Y", "X", "Z")
+    ]
+    assert places == sorted(places)
+    assert "on 30 trials" in text
+
+
 def test_chance_and_majority_come_from_the_baseline(tmp_path):
     guess = {"chance": 0.125, "majority": 0.3}
     make(tmp_path, 0.4, trivial=guess, task="t", system="statistics", labels="all")
