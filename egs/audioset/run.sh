@@ -38,6 +38,7 @@ parse_options "$@"
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
+classes_sha256=cdd1049833c4b86127c2773ac0d14a2754b6a6d0d1798002ed5c66e699708429 # as in AST's repository
 [[ -z $released ]] || init=$exp/released/backbone.safetensors
 mapfile -t sets < <(asit-plan-runs --runs "$runs" --pool "$pool" --list all)
 lists=(eval balanced_train)
@@ -53,8 +54,9 @@ plan() { # the options of all runs, one file each
 
 if begin 0 download "The official lists" -- "${csv_files[@]}"; then
     read -r -a bases <<<"$csv_url"
-    for file in "${csv_files[@]}"; do # nobody publishes their hashes: their content is checked, and what was fetched recorded
-        [[ -f $file ]] || asit-download --sources "${bases[@]/%//${file##*/}}" --out "$file" --sha256 unpublished
+    for file in "${csv_files[@]}"; do # the segment lists' hashes are published nowhere: their content is checked below
+        [[ $file == */class_* && $official == true ]] && sha256=$classes_sha256 || sha256=unpublished
+        [[ -f $file ]] || asit-download --sources "${bases[@]/%//${file##*/}}" --out "$file" --sha256 "$sha256"
     done
     local/lists.py --csv-dir "$csv_dir" --lists "${lists[@]}" --official "$official"
 fi
