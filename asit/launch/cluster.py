@@ -8,26 +8,24 @@ else, such as a time limit or a lost machine, from the scheduler, which it asks 
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import FrameType
 
 from asit.errors import AsitError
-from asit.launch import batch_script, failures, queue_conf, site
+from asit.launch import failures
 from asit.launch.contract import Request, make_log_folder
-from asit.launch.scheduler import SINGLE, Scheduler, Submission, TaskState, ask
+from asit.launch.scheduler import SINGLE, Scheduler, TaskState, ask
+from asit.launch.submitter import Submitter
 
 POLL_SECONDS = 10.0
 """Longest time between two questions to the scheduler; ASIT_POLL_SECONDS changes it."""
 LAG = 15.0
 """Seconds that a result may take to appear on a shared file system."""
-_OWN = frozenset({"config", "pick", "retries", "dry-run", "max-jobs-run"})  # options that submissions do not see
 _KILLED = 137
 _SILENCE = 120.0  # seconds without an answer of the scheduler after which the person is told
 
@@ -57,11 +55,12 @@ def run(request: Request, scheduler: Scheduler, program: str) -> int:
     Raises:
         AsitError: an option that is not described, no such scheduler here, a log cannot be written, not submitted.
     """
-    runner = _Runner(request, scheduler, program)
+    submitter = Submitter(request, scheduler, program)
     todo, failed = request.picked()
     if request.dry_run:
-        runner.show(todo)
+        submitter.show(todo)
         return 0
+    runner = _Runner(request, scheduler, submitter, program)
     try:
         failed += runner.run(todo)
     except _StopError:
@@ -75,15 +74,11 @@ def run(request: Request, scheduler: Scheduler, program: str) -> int:
 
 
 class _Runner:
-    def __init__(self, request: Request, scheduler: Scheduler, program: str) -> None:
+    def __init__(self, request: Request, scheduler: Scheduler, submitter: Submitter, program: str) -> None:
         self.signal = 0
-        self._request, self._scheduler, self._program = request, scheduler, program
-        self._site = site.load()
-        self._conf = queue_conf.read(request.options.get("config"), scheduler.config, scheduler.default)
+        self._request, self._scheduler, self._submitter, self._program = request, scheduler, submitter, program
         self._jobs: list[str] = []
         self._poll = float(os.environ.get("ASIT_POLL_SECONDS", POLL_SECONDS))
-        self._folder = os.path.join(os.path.dirname(request.log) or ".", "q")
-        self._plan(request)  # a wrong option is told before anything is done
 
     def run(self, todo: list[int]) -> list[int]:
         """Run the indices; those that failed for good."""
@@ -107,27 +102,13 @@ class _Runner:
                     os.replace(log, f"{log}.attempt{attempt}")
             if again:
                 if any(outcomes[i].memory for i in again):
-                    request = self._with_more_memory(request)
+                    request = self._submitter.with_more_memory(request)
                 print(f"{self._program}: retry {attempt}: {self._named(again)}", file=sys.stderr)
                 attempt += 1
             if saved:
                 print(f"{self._program}: stopped after saving, submitting again: {self._named(saved)}", file=sys.stderr)
             todo = sorted(again + saved)
         return failed
-
-    def show(self, todo: Sequence[int]) -> None:
-        """Write the script and print it with the line that would submit it (``--dry-run``)."""
-        if not todo:
-            print("nothing to run")
-            return
-        words, script, text = self._prepare(self._request, todo, os.path.join(self._folder, f"{self._base()}.results"))
-        make_log_folder(script)
-        _write(script, text)
-        print(f"# settings of the site: {self._site.path or 'none (docs/cluster.md says how to give them)'}")
-        print(f"# submissions: {self._conf.path}")
-        print(f"# {script}:")
-        print("\n".join(f"    {line}" if line else "" for line in text.splitlines()))
-        print(shlex.join(words))
 
     def cancel(self) -> None:
         """Remove what is in the queue."""
@@ -136,76 +117,14 @@ class _Runner:
             if code:
                 print(f"{self._program}: cannot cancel job {job_id}: {errors.strip()}", file=sys.stderr)
 
-    # --- submitting
-
-    def _plan(self, request: Request) -> tuple[Submission, int | None]:
-        """(submission, jobs at a time) of a request."""
-        options = {k: v for k, v in self._conf.with_defaults(request.options).items() if k not in _OWN}
-        options = {k: self._scheduler.spell(k, v) for k, v in options.items() if f"-{k}" not in request.native}
-        words, most = self._conf.words(options, self._scheduler.handled), request.max_jobs_run
-        if most is not None and self._conf.describes("max-jobs-run"):
-            if len(request.indices) > 1:
-                words += self._conf.words({"max-jobs-run": str(most)})
-            most = None
-        return self._scheduler.submission(request, self._site, [*self._conf.command, *words]), most
-
-    def _prepare(self, request: Request, todo: Sequence[int], results: str) -> tuple[list[str], str, str]:
-        """(words that submit, script's path, script's text)."""
-        planned, most = self._plan(request)
-        is_array, table = len(todo) > 1, self._table(todo)
-        script = os.path.join(self._folder, f"{self._base()}.sh")
-        words = list(planned.words)
-        if is_array:
-            words += self._scheduler.array(range(1, len(todo) + 1) if table else todo, most)
-        words += self._scheduler.output(os.path.join(self._folder, f"{self._base()}.out"), is_array)
-        words.append(script)
-        text = batch_script.script(
-            request,
-            self._scheduler.dialect,
-            self._site,
-            made_by=self._program,
-            folder=os.getcwd(),
-            results=os.path.abspath(results),
-            indices=todo,
-            table=table,
-            wrap=planned.wrap,
-            before=planned.before,
-            after=planned.after,
-        )
-        return words, script, text + f"# submitted with: {shlex.join(words)}".replace("\n", "\n# ") + "\n"
-
-    def _submit(self, request: Request, todo: Sequence[int], results: str) -> str:
-        words, script, text = self._prepare(request, todo, results)
-        try:
-            os.makedirs(self._folder, mode=0o700, exist_ok=True)
-            shutil.rmtree(results, ignore_errors=True)
-            os.makedirs(results)
-            _write(script, text)
-        except OSError as error:
-            raise AsitError(f"{error.filename}: cannot write the job's script: {error.strerror}") from None
-        for wait in (2, 10, 30, 0):  # a scheduler that is restarting
-            code, printed, errors = ask(*words)
-            job_id = self._scheduler.job_id(printed) if code == 0 else ""
-            if job_id:
-                return job_id
-            said = " ".join((errors or printed).split())
-            if not wait or not re.search(r"[Uu]nable to contact|[Cc]annot connect|qmaster|timed out|refused", said):
-                break
-            print(f"{self._program}: {said}; trying again in {wait} s", file=sys.stderr)
-            time.sleep(wait)
-        raise AsitError(
-            f"{words[0]} did not take the job (code {code}): {said or 'it said nothing'}; submitted with: "
-            f"{shlex.join(words)}"
-        )
-
     # --- waiting
 
     def _round(self, request: Request, todo: Sequence[int]) -> dict[int, _Outcome]:
         """Submit indices and wait for all of them."""
-        results = os.path.join(self._folder, f"{self._base()}.{os.getpid()}.results")
+        results = os.path.join(self._submitter.folder, f"{self._submitter.base}.{os.getpid()}.results")
         try:
             self._check_stop()
-            job_id = self._submit(request, todo, results)
+            job_id = self._submitter.submit(request, todo, results)
             self._jobs.append(job_id)
             outcomes = self._wait(job_id, todo, results)
             self._jobs.remove(job_id)
@@ -213,7 +132,7 @@ class _Runner:
         finally:
             shutil.rmtree(results, ignore_errors=True)
             for index in todo:
-                _remove_empty(self._said_in(self._task(todo, index)))
+                _remove_empty(self._said_in(self._submitter.task(todo, index)))
 
     def _wait(self, job_id: str, todo: Sequence[int], results: str) -> dict[int, _Outcome]:
         done: dict[int, _Outcome] = {}
@@ -238,7 +157,7 @@ class _Runner:
                 for index in todo if states is not None else ():
                     if index in done or index in _results(results, todo):
                         continue
-                    state = states.get(self._task(todo, index))
+                    state = states.get(self._submitter.task(todo, index))
                     if outcome := self._judge(job_id, todo, index, state, silent):
                         done[index] = outcome
                         self._note(index, job_id, todo, outcome)
@@ -253,7 +172,7 @@ class _Runner:
         if not 128 < code < 160 and code != 255:  # bash gives 255 where a signal comes while it starts the command
             return _Outcome(code)
         for _ in range(10):  # a signal ended it: the scheduler may know why, perhaps a moment later
-            state = (self._scheduler.states(job_id) or {}).get(self._task(todo, index))
+            state = (self._scheduler.states(job_id) or {}).get(self._submitter.task(todo, index))
             if state is None or state.ended:
                 break
             time.sleep(min(0.3, self._poll))
@@ -273,7 +192,7 @@ class _Runner:
         if state is not None and state.why:
             return _Outcome(1, f"state {state.name}: {state.why}")
         since = silent.setdefault(index, time.monotonic())
-        words = self._scheduler.last_words(job_id, self._task(todo, index)) if state is None else ""
+        words = self._scheduler.last_words(job_id, self._submitter.task(todo, index)) if state is None else ""
         if not words and time.monotonic() - since < LAG:
             return None
         if state is not None:
@@ -283,7 +202,7 @@ class _Runner:
     def _note(self, index: int, job_id: str, todo: Sequence[int], outcome: _Outcome) -> None:
         """Write into the log what only the scheduler knows, and how the job ended."""
         log = self._request.job(index).log
-        task = self._task(todo, index)
+        task = self._submitter.task(todo, index)
         said = _tail(self._said_in(task))
         where = f"{self._scheduler.title} job {job_id}" + (f" task {task}" if task != SINGLE else "")
         text = f"{said}{self._program}: error: {where}: {outcome.why}\n"
@@ -297,36 +216,12 @@ class _Runner:
 
     def _said_in(self, task: int) -> str:
         """File of what the scheduler itself says about a task."""
-        return os.path.join(self._folder, f"{self._base()}.out" + (f".{task}" if task != SINGLE else ""))
-
-    def _with_more_memory(self, request: Request) -> Request:
-        """Twice the memory of the attempt before."""
-        before = request.options.get("mem", self._conf.defaults.get("mem", ""))
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", before)
-        if not match or not self._conf.describes("mem"):
-            print(f"{self._program}: out of memory, and no --mem that could be raised is given", file=sys.stderr)
-            return request
-        more = f"{2 * float(match[1]):g}{match[2]}"
-        print(f"{self._program}: out of memory: --mem {more} instead of {before}", file=sys.stderr)
-        return replace(request, options={**request.options, "mem": more})
-
-    def _task(self, todo: Sequence[int], index: int) -> int:
-        if len(todo) == 1:
-            return SINGLE
-        return todo.index(index) + 1 if self._table(todo) else index
-
-    def _table(self, todo: Sequence[int]) -> bool:
-        contiguous = todo[-1] - todo[0] == len(todo) - 1
-        return len(todo) > 1 and not contiguous and not self._scheduler.any_indices
+        return os.path.join(
+            self._submitter.folder, f"{self._submitter.base}.out" + (f".{task}" if task != SINGLE else "")
+        )
 
     def _named(self, indices: Sequence[int]) -> str:
         return f"{self._request.name}={failures.compact(indices)}" if self._request.name else "the job"
-
-    def _base(self) -> str:
-        name = os.path.basename(self._request.log)
-        if self._request.name:
-            name = name.replace(f".{self._request.name}", "").replace(self._request.name, "")
-        return name.removesuffix(".log") or "job"
 
     def _check_stop(self) -> None:
         if self.signal:
@@ -343,11 +238,6 @@ def _results(folder: str, todo: Sequence[int]) -> list[int]:
         return []
     wanted = set(todo)
     return [int(name) for name in names if name.isdigit() and int(name) in wanted]
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o700)) as stream:
-        stream.write(text)
 
 
 def _remove_empty(path: str) -> None:
