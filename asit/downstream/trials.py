@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -96,5 +95,10 @@ def utterances_of(names: Iterable[str], data: DataDir) -> dict[str, str]:
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """Folders and file name without its suffix."""
-    return PurePosixPath(path).with_suffix("").parts if path.strip("/.") else ()
+    """Folders and file name without its suffix.
+
+    >>> _parts("./a.b/c.wav"), _parts("/c")
+    (('a.b', 'c'), ('c',))
+    """
+    *folders, name = path.split("/")
+    return (*(folder for folder in folders if folder not in ("", ".")), name.rpartition(".")[0] or name)
