@@ -49,6 +49,14 @@ class Published:
     labels: str = "all"
     system: str = "pretrained"
     note: str = ""
+    greater_is_better: bool = True
+
+    @property
+    def ranked(self) -> list[Row]:
+        """The rows with a value, the best first, then the others."""
+        known = [row for row in self.rows if row.value is not None]
+        known.sort(key=lambda row: row.value, reverse=self.greater_is_better)
+        return known + [row for row in self.rows if row.value is None]
 
 
 def read_published(path: str) -> list[Published]:

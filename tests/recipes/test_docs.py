@@ -31,6 +31,9 @@ OTHERS = {
 }  # generated; these name Kaldi's and Slurm's options
 
 
+SCRIPTS = ("install", "make_fbank", "new_recipe", "run_jobs")  # in tools/, with options
+
+
 def load(path: Path) -> ModuleType:
     """A Python file that is not part of a package."""
     specification = importlib.util.spec_from_file_location(path.stem, path)
@@ -93,6 +96,9 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_commands_exist_with_their_options(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    names = {"my_corpus", *re.findall(r"^tools/new_recipe\.sh (\w+) ", text, re.MULTILINE)}
+    made = re.compile(rf"egs/({'|'.join(names)})/")  # recipes that a reader makes
     for block in blocks(document, "(?:sh|bash)"):
         subprocess.run(["bash", "-n"], input=block, text=True, check=True)
         for line in block.replace("\\\n", " ").splitlines():
@@ -103,7 +109,7 @@ def test_commands_exist_with_their_options(document: Path) -> None:
                     assert word in SETTINGS, f"{name(document)}: '{word}' is not a command"
                     known = options_of_command(word)
                 elif re.fullmatch(r"\S*\.sh", word) and not word.startswith((".", "path")):
-                    path = ROOT / word.replace("egs/my_corpus/", "egs/TEMPLATE/")
+                    path = ROOT / made.sub("egs/TEMPLATE/", word)
                     assert path.exists(), f"{name(document)}: no script {word}"
                     known = options_of_script(path)
                 elif re.fullmatch(r"--[a-z][a-z-]*(=.*)?", word) and known is not None:
@@ -112,9 +118,9 @@ def test_commands_exist_with_their_options(document: Path) -> None:
 
 def test_named_options_exist() -> None:
     known = set().union(*(options_of_command(command) for command in SETTINGS))
-    for script in [*ROOT.glob("egs/*/run.sh"), ROOT / "tools/install.sh", ROOT / "tools/make_fbank.sh"]:
+    for script in [*ROOT.glob("egs/*/run.sh"), *(ROOT / "tools" / f"{name}.sh" for name in SCRIPTS)]:
         known |= options_of_script(script)
-    for python in [*ROOT.glob("egs/*/local/*.py"), *ROOT.glob("benchmarks/*.py"), ROOT / "tools/document_commands.py"]:
+    for python in [p for folder in ("egs/*/local", "benchmarks", "tools") for p in ROOT.glob(f"{folder}/*.py")]:
         found = re.findall(r"^    (\w+): .* = option\(", python.read_text(encoding="utf-8"), re.MULTILINE)
         known |= {"--" + word.replace("_", "-") for word in found}
     known.add("--logdir")  # TensorBoard's
@@ -127,6 +133,11 @@ def test_named_options_exist() -> None:
 def test_the_reference_is_up_to_date() -> None:
     written = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
     assert written == REFERENCE.document(), "run tools/document_commands.py"
+
+
+def test_the_list_of_recipes_is_up_to_date() -> None:
+    written = (ROOT / "egs/README.md").read_text(encoding="utf-8")
+    assert written == load(ROOT / "tools/document_recipes.py").document(), "run tools/document_recipes.py"
 
 
 def test_the_reference_has_every_command_and_option() -> None:

@@ -179,6 +179,13 @@ def test_published_numbers_of_another_metric_are_not_put_beside(tmp_path):
         lay_out(tmp_path, published=str(tmp_path / "published.yaml"))
 
 
+def test_where_less_is_better_the_least_comes_first(tmp_path):
+    text = PUBLISHED.replace("    metric: accuracy\n", "    metric: eer\n    greater_is_better: false\n")
+    (tmp_path / "published.yaml").write_text(text)
+    text = lay_out(tmp_path, published=str(tmp_path / "published.yaml"))
+    assert text.index("| SSAST") < text.index("| ASiT") < text.index("| silent")
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
