@@ -126,16 +126,20 @@ def _files(top: str) -> Iterator[str]:
     stack = [top]
     while stack:
         folder = stack.pop()
-        state = os.stat(folder)
-        if (state.st_dev, state.st_ino) in visited:
-            continue
-        visited.add((state.st_dev, state.st_ino))
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    stack.append(entry.path)
-                elif entry.is_file():
-                    yield entry.path
+        try:
+            state = os.stat(folder)
+            if (state.st_dev, state.st_ino) in visited:
+                continue
+            visited.add((state.st_dev, state.st_ino))
+            with os.scandir(folder) as entries:
+                inside = list(entries)
+        except OSError as error:
+            raise AsitError(f"{folder}: cannot read the folder: {error.strerror}") from None
+        for entry in inside:
+            if entry.is_dir():
+                stack.append(entry.path)
+            elif entry.is_file():
+                yield entry.path
 
 
 def check_lengths(paths: dict[str, str], seconds: dict[str, float], whole_videos: bool) -> None:

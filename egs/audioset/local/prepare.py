@@ -53,7 +53,7 @@ def held_out(video: str) -> bool:
 
 
 def members(name: str, lists: dict[str, list[Segment]]) -> list[Segment]:
-    """The segments of a set; of training sets without any video of the evaluation list."""
+    """The segments of a set."""
     if name == "eval":
         return lists["eval"]
     balanced = "balanced_train"
