@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from asit.config import from_dict, read_yaml
 from asit.downstream.finetune import Settings as FinetuneSettings
+from asit.io import model_file
 from asit.io.data_dir import DataDir
 from asit.recipes.runs import Settings, options_of_runs
 
@@ -118,6 +120,14 @@ def test_every_system_is_scored(recipe: Path) -> None:
     assert [line.split(maxsplit=1)[1] + "\n" for line in scores] == voxceleb1_corpus.all_trials()
 
 
+def test_a_probe_leaves_the_backbone_alone(recipe: Path) -> None:
+    before, _ = model_file.load(recipe / "exp/pretrain_0/backbone.safetensors")
+    for system, same in (("probe", True), ("pretrained", False)):
+        after, _ = model_file.load(recipe / f"exp/identification_all_{system}_0/model.safetensors")
+        name = "blocks.0.mlp.fc1.weight"
+        assert torch.equal(before[name], after[f"backbone.{name}"]) is same
+
+
 def test_the_table_has_both_tasks_and_the_published_numbers(recipe: Path) -> None:
     table = (recipe / "RESULTS.md").read_text()
     for words in ("## identification", "## verification (veri_test)", "## verification (veri_test2)", "96.3", "linear"):
@@ -212,7 +222,10 @@ def test_missing_clips_are_counted_and_with_permission_left_out(copy: Path, tmp_
     done = prepare(copy, tmp_path / "data", "--max-missing", "0.05")
     assert done.returncode == 0, done.stderr
     assert "59 of 60 listed clips" in done.stdout
-    assert (tmp_path / "data/missing").read_text() == "id10002/1zcIwhmdeo4/00002.wav\n"
+    for name in ("all", "iden_train", "dev_train"):
+        listed = (tmp_path / "data" / name / "missing_utts").read_text()
+        assert listed == "id10002-1zcIwhmdeo4-00002 not in the corpus\n"
+    assert not (tmp_path / "data/iden_test/missing_utts").exists()
     assert len(DataDir(str(tmp_path / "data/iden_train")).utts) == 29
 
 

@@ -24,7 +24,7 @@ from official import (
 from asit.config import REQUIRED, option, parse
 from asit.downstream.trials import read_trials
 from asit.errors import AsitError, command
-from asit.io.atomic import write_text
+from asit.io.atomic import remove, write_text
 from asit.io.audio import audio_info
 from asit.io.data_dir import write_data_dir, write_labels
 from asit.io.table import read_text
@@ -75,7 +75,7 @@ def read_lists(settings: PrepareSettings) -> tuple[dict[str, str], set[str]]:
 
 
 def locate(settings: PrepareSettings, clips: Iterable[str]) -> dict[str, str]:
-    """Clip -> audio file of those that are there; the others go to data/missing.
+    """Clip -> audio file of those that are there.
 
     Raises:
         AsitError: more are missing than allowed, or one is empty or has no samples.
@@ -84,7 +84,6 @@ def locate(settings: PrepareSettings, clips: Iterable[str]) -> dict[str, str]:
     there, unreadable = find_recordings(settings.corpus)
     missing = [clip for clip in clips if clip not in there]
     if missing:
-        write_text(os.path.join(settings.data, "missing"), "".join(f"{clip}\n" for clip in missing))
         message = f"{settings.corpus}: expected {len(clips)} clips, {len(missing)} are missing, the first {missing[0]}"
         of_these = set(missing) & set(unreadable)
         if of_these:
@@ -93,7 +92,7 @@ def locate(settings: PrepareSettings, clips: Iterable[str]) -> dict[str, str]:
                 "out.wav"
             )
         if len(missing) > settings.max_missing * len(clips):
-            raise AsitError(f"{message}; all are in {settings.data}/missing; complete the copy or raise --max-missing")
+            raise AsitError(f"{message}; complete the copy or raise --max-missing")
         print(f"warning: {message}")
     found = {clip: there[clip] for clip in clips if clip in there}
     for clip, path in found.items():
@@ -104,6 +103,30 @@ def locate(settings: PrepareSettings, clips: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def write_set(folder: str, clips: Iterable[str], paths: dict[str, str], labels: list[str]) -> None:
+    """One data directory; with ``labels`` the speakers are its classes. What is missing goes to ``missing_utts``.
+
+    Raises:
+        AsitError: no clip of the set is there.
+    """
+    wanted = sorted(clips)
+    there, missing = [clip for clip in wanted if clip in paths], [clip for clip in wanted if clip not in paths]
+    if not there:
+        raise AsitError(f"{folder}: expected clips, found none; check the lists and the corpus")
+    utt2spk = {utterance_of(clip): speaker_of(clip) for clip in there}
+    tables = {"wav.scp": {utterance_of(clip): paths[clip] for clip in there}, "utt2spk": utt2spk}
+    if labels:
+        tables["utt2label"] = utt2spk
+    write_data_dir(folder, tables)
+    if labels:
+        write_labels(os.path.join(folder, "labels.txt"), labels)
+    listing = os.path.join(folder, "missing_utts")
+    remove(listing)
+    if missing:  # counted beside every score
+        write_text(listing, "".join(f"{utterance_of(clip)} not in the corpus\n" for clip in missing))
+    print(f"{folder}: {len(there)} of {len(wanted)} clips, {len(set(utt2spk.values()))} speakers")
+
+
 @command
 def main() -> None:
     """Write the data directories; counts go to standard output."""
@@ -111,29 +134,14 @@ def main() -> None:
     split, compared = read_lists(settings)
     paths = locate(settings, split)
     hidden = {speaker_of(clip) for clip in compared}
-    sets = {"all": list(paths), "veri_test": [clip for clip in compared if clip in paths]}
-    for name in ("train", "valid", "test"):
-        sets[f"iden_{name}"] = [clip for clip in paths if split[clip] == name]
-        sets[f"dev_{name}"] = [clip for clip in sets[f"iden_{name}"] if speaker_of(clip) not in hidden]
-    del sets["dev_test"]
-    for name, clips in sets.items():
-        if not clips:
-            raise AsitError(f"{settings.data}/{name}: expected clips, found none; check the lists and the corpus")
-        folder = os.path.join(settings.data, name)
-        tables = {
-            "wav.scp": {utterance_of(clip): paths[clip] for clip in clips},
-            "utt2spk": {utterance_of(clip): speaker_of(clip) for clip in clips},
-        }
-        task = name.partition("_")[0]
-        if task in ("iden", "dev"):
-            tables["utt2label"] = tables["utt2spk"]
-        write_data_dir(folder, tables)
-        if task in ("iden", "dev"):
-            write_labels(
-                os.path.join(folder, "labels.txt"), sorted({speaker_of(clip) for clip in sets[f"{task}_train"]})
-            )
-        speakers = len({speaker_of(clip) for clip in clips})
-        print(f"{folder}: {len(clips)} clips of {speakers} speakers")
+    seen = {clip: own for clip, own in split.items() if speaker_of(clip) not in hidden}
+    write_set(os.path.join(settings.data, "all"), split, paths, [])
+    write_set(os.path.join(settings.data, "veri_test"), compared, paths, [])
+    for task, clips, names in (("iden", split, ("train", "valid", "test")), ("dev", seen, ("train", "valid"))):
+        labels = sorted({speaker_of(clip) for clip in clips})
+        for name in names:
+            own = [clip for clip, where in clips.items() if where == name]
+            write_set(os.path.join(settings.data, f"{task}_{name}"), own, paths, labels)
     for name in TRIALS:
         write_text(os.path.join(settings.data, name), read_text(os.path.join(settings.lists, name)))
 
