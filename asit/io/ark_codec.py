@@ -9,7 +9,9 @@ percentiles of each column: a crop is one piece of each column.
 
 from __future__ import annotations
 
+import math
 import struct
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -20,6 +22,7 @@ from asit.io.ark_spec import COLUMN_BYTES, Header
 # Columns of a CM crop are read with the bytes between them up to this size, as one piece: below it the many system
 # calls cost more than the bytes.
 ONE_PIECE = 2 << 20
+_ROWS_AT_A_TIME = 128  # of CM: their look-ups stay in the cache
 _HALF_OF_KALDI = np.nextafter(np.float32(0.501), np.float32(1))  # least float32 that 0.499 lifts to 1
 Fill = Callable[[np.ndarray, int], None]  # fills a contiguous array with the bytes at an offset behind the head
 
@@ -39,16 +42,21 @@ def decode(fill: Fill, head: Header, rows: slice, columns: slice) -> np.ndarray:
     r0, r1, c0, c1 = rows.start, rows.stop, columns.start, columns.stop
     if head.kind == "CM":
         return _decode_columns(fill, head, (r0, r1, c0, c1))
-    stored = np.empty((r1 - r0, head.columns), _STORED[head.kind])
+    kind, shape, whole = head.kind, (r1 - r0, head.columns), c1 - c0 == head.columns
+    is_result = whole and kind in ("FM", "FV")
+    stored = np.empty(shape, _STORED[kind]) if is_result else _scratch.array("stored", shape, _STORED[kind])
     fill(stored, r0 * head.columns * stored.itemsize)
-    if c1 - c0 != head.columns:
+    if is_result:
+        return stored.astype(np.float32, copy=False)
+    if not whole:
         stored = stored[:, c0:c1]
-    if head.kind not in _STEPS:
-        return np.ascontiguousarray(stored, dtype=np.float32)
+    if kind not in _STEPS:
+        return np.array(stored, dtype=np.float32, order="C")
     # Kaldi's constant 1/255 or 1/65535 is a double, the product is stored as a float.
-    values = np.multiply(stored, np.float32(head.extent * (1.0 / _STEPS[head.kind])), dtype=np.float32)
+    values = np.empty(stored.shape, np.float32)
+    np.multiply(stored, np.float32(head.extent * (1.0 / _STEPS[kind])), out=values)
     values += np.float32(head.minimum)
-    return np.ascontiguousarray(values)
+    return values
 
 
 def encode(array: np.ndarray, method: int = 0) -> tuple[bytes, np.ndarray]:
@@ -82,39 +90,67 @@ def _decode_columns(fill: Fill, head: Header, box: tuple[int, int, int, int]) ->
     percentiles = np.empty((c1 - c0, 4), "<u2")
     fill(percentiles, COLUMN_BYTES * c0)
     tables = _tables(percentiles, head.minimum, head.extent)
-    count, first = c1 - c0, COLUMN_BYTES * head.columns + c0 * head.rows + r0
-    stored = np.empty((r1 - r0, count), np.uint8)
-    span = (count - 1) * head.rows + r1 - r0
+    rows, count = r1 - r0, c1 - c0
+    first = COLUMN_BYTES * head.columns + c0 * head.rows + r0
+    span = (count - 1) * head.rows + rows
     if span <= ONE_PIECE:
-        piece = np.empty(span, np.uint8)
+        piece = _scratch.array("stored", (span,), "u1")
         fill(piece, first)
-        stored[:] = np.ndarray((r1 - r0, count), np.uint8, piece, strides=(1, head.rows))
+        by_row = np.ndarray((rows, count), np.uint8, piece, strides=(1, head.rows))
     else:
-        by_column = np.empty((count, r1 - r0), np.uint8)
+        by_column = _scratch.array("stored", (count, rows), "u1")
         for column in range(count):
             fill(by_column[column], first + column * head.rows)
-        stored[:] = by_column.T
-    if count > 256:
-        index = stored.astype(np.intp)
-        index += 256 * np.arange(count)
-    else:  # small numbers are quicker to add
-        index = stored.astype(np.uint16)
-        index += (256 * np.arange(count)).astype(np.uint16)
-    return tables.ravel().take(index)
+        by_row = by_column.T
+    values = np.empty((rows, count), np.float32)
+    table_starts = 256 * np.arange(count)
+    for start in range(0, rows, _ROWS_AT_A_TIME):
+        some = by_row[start : start + _ROWS_AT_A_TIME]
+        index = _scratch.array("index", some.shape, "intp")
+        index[:] = some
+        index += table_starts
+        tables.ravel().take(index, out=values[start : start + _ROWS_AT_A_TIME], mode="wrap")  # not checked
+    return values
+
+
+class _Scratch(threading.local):
+    """Arrays that a thread uses again and again: fresh ones of this size are pages that the kernel maps and clears
+    each time, which takes longer than decoding."""
+
+    MOST = 8 << 20  # bytes; larger ones are rare, and not kept
+
+    def __init__(self) -> None:
+        self.kept: dict[str, np.ndarray] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        """An array of any content, valid until this thread asks for the same name again."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if size > self.MOST:
+            return np.empty(shape, dtype)
+        buffer = self.kept.get(name)
+        if buffer is None or buffer.nbytes < size:
+            buffer = self.kept[name] = np.empty(size, np.uint8)
+        return np.ndarray(shape, dtype, buffer)
+
+
+_scratch = _Scratch()
 
 
 def _tables(percentiles: np.ndarray, minimum: float, extent: float) -> np.ndarray:
-    """Value of each byte in each column, float32 (F, 256): linear between the percentiles 0, 25, 75 and 100, which
-    the bytes 0, 64, 192 and 255 stand for. Only the last part is not exact in float32, and Kaldi takes doubles."""
+    """Value of each byte in each column, float32 (F, 256), valid until the next call: linear between the percentiles
+    0, 25, 75 and 100, which the bytes 0, 64, 192 and 255 stand for. Only the last part is not exact in float32; Kaldi
+    takes doubles."""
     p = _percentile_values(percentiles, minimum, extent)
     width = np.diff(p, axis=1)
-    tables = np.empty((len(p), 256), np.float32)
+    tables = _scratch.array("tables", (len(p), 256), "f4")
     low, middle = tables[:, :65], tables[:, 65:193]
     np.multiply(width[:, 0:1], _LOW, out=low)  # the bytes are scaled by powers of two, which is exact
     low += p[:, 0:1]
     np.multiply(width[:, 1:2], _MIDDLE, out=middle)
     middle += p[:, 1:2]
-    tables[:, 193:] = p[:, 2:3] + (width[:, 2:3] * _HIGH).astype(np.float64) * (1 / 63.0)
+    high = np.multiply(width[:, 2:3] * _HIGH, 1 / 63.0, dtype=np.float64)
+    high += p[:, 2:3]
+    tables[:, 193:] = high
     return tables
 
 

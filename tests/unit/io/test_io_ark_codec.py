@@ -143,6 +143,17 @@ def test_short_columns_are_read_as_one_piece(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_what_was_read_stays_when_more_is_read(tmp_path, method):
+    """Buffers are used again, results are not."""
+    random = np.random.default_rng(0)
+    arrays = {f"u{i}": random.uniform(0, 1, (20 + i, 6)).astype(np.float32) for i in range(4)}
+    _, scp = write(tmp_path, arrays, "asit", method)
+    found = [read_matrix(spec) for spec in scp.values()]
+    again = [read_matrix(spec, backend="kaldi_native_io") for spec in scp.values()]
+    assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_writing_does_not_change_the_array(tmp_path, method):
     for shape in ((1, 1), (7, 1), (1, 7), (20, 3)):
         array = np.random.default_rng(0).normal(size=shape).astype(np.float32)
