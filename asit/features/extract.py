@@ -44,7 +44,9 @@ class ExtractSettings:
     data_dir: str = option(REQUIRED, "data directory with wav.scp (and segments), such as data/train/split8/3")
     out_dir: str = option(REQUIRED, "folder of the archives, such as fbank")
     name: str = option(REQUIRED, "name of the archive without .ark, such as raw_fbank_train.3")
-    compression: int = option(0, "Kaldi's compression method; 0: float32, 2: one byte a value", tuple(range(8)))
+    compression: int = option(
+        0, "Kaldi's compression method; 0: float32, 3: two bytes a value, 5 or 2: one", tuple(range(8))
+    )
     resample: bool = option(False, "convert audio of another rate to sample_rate instead of refusing it")
     channel: int | None = option(None, "channel to take of audio with several, from 0; none refuses such audio")
     partial: bool = option(False, "leave the judgement of failures to asit-collect-feats, which sees all parts")
