@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -29,6 +30,7 @@ from asit.downstream.labelled import LabelledClips
 from asit.downstream.model import check_front_end, load_backbone, save_model
 from asit.downstream.windows import WindowSettings
 from asit.errors import AsitError
+from asit.features.stats import Stats
 from asit.io.atomic import write_text
 from asit.io.data_dir import DataDir
 from asit.report.machine import provenance
@@ -59,6 +61,9 @@ class Settings:
     out_dir: str = option(REQUIRED, "where checkpoints, logs and model.safetensors go")
     init: str = option(REQUIRED, "backbone.safetensors: architecture, front end, mean and std, and weights")
     from_scratch: bool = option(False, "draw the weights anew; all else still comes from the file")
+    train_stats: bool = option(
+        False, "normalise with <train-dir>/stats.yaml instead of the backbone's mean and deviation (AST, EAT)"
+    )
     crop_frames: int = option(0, "frames of a training crop and of a scoring window; 0: as in pretraining", least=0)
     drop_path: float | None = option(
         None, "stochastic depth of the last block; none: as in the backbone's file", least=0, below=1
@@ -115,6 +120,9 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
         drop_path=settings.drop_path,
         crop_frames=settings.crop_frames,
     )
+    if settings.train_stats:
+        stats = Stats.load(Path(settings.train_dir) / "stats.yaml")
+        backbone = dataclasses.replace(backbone, front_end=dataclasses.replace(backbone.front_end, stats=stats))
     component = registry.load("tasks", settings.task.name)
     task = component.Task(settings.task.settings, list(DataDir(settings.train_dir).labels))
     sets = {}
@@ -163,6 +171,8 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
         pin=place.device.type == "cuda",
     )
     who = _identity(settings, data={name: clips.dataset.digest() for name, clips in sets.items()})
+    if settings.train_stats:
+        who["stats"] = dataclasses.asdict(stats)
     groups = param_groups(classifier, settings.layer_decay, classifier.backbone.num_layers)
     Loop(
         learner,

@@ -15,8 +15,9 @@ import pytest
 import soundfile
 
 from asit.config import read_yaml
-from asit.recipes.runs import Settings, options_of_runs
 from asit.io.data_dir import DataDir
+from asit.io.model_file import load_metadata
+from asit.recipes.runs import Settings, options_of_runs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
@@ -31,7 +32,9 @@ CONFIGS = {
         "head_bottleneck: 8\ncls_prototypes: 12\nsteps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\n"
         "tensorboard: false\n"
     ),
-    "finetune_tiny.yaml": "crop_frames: 512\nsteps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\n",
+    "finetune_tiny.yaml": (
+        "train_stats: true\ncrop_frames: 512\nsteps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\n"
+    ),
     "runs_tiny.yaml": (
         'folds: [1, 5]\nruns:\n  - {task: ESC-50, train: "train_fold{fold}", test: "test_fold{fold}", '
         "config: finetune_tiny.yaml, systems: [pretrained, baseline]}\n"
@@ -87,6 +90,8 @@ def test_every_stage_leaves_what_it_should(recipe: Path) -> None:
         assert 490 <= min(test.utt2num_frames.values()) <= 500, "5 s at 16 kHz"
         config = read_yaml(recipe / f"exp/pretrain_0_fold{fold}/config.yaml")
         assert config["data_dir"][0] == f"data/train_fold{fold}", "the test fold is never seen"
+        model = load_metadata(recipe / f"exp/ESC-50_all_pretrained_0_fold{fold}/model.safetensors")
+        assert model["stats"]["mean"] == read_yaml(recipe / f"data/train_fold{fold}/stats.yaml")["mean"][0]
     records = [json.loads(path.read_text()) for path in recipe.glob("exp/*pretrained*/*/metrics.json")]
     assert sorted(record["tags"]["fold"] for record in records) == ["1", "5"]
     table = (recipe / "RESULTS.md").read_text()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from asit.downstream.model import load_backbone, load_model
 from asit.downstream.predict import Settings as PredictSettings
 from asit.downstream.predict import predict
 from asit.errors import AsitError
+from asit.features.stats import Stats
 from asit.io import model_file
 from asit.io.ark import read_vector
 from asit.io.table import read_table
@@ -236,3 +238,18 @@ def test_tagging_runs_from_training_to_metrics(corpus, tmp_path):
     paths = {f"{name}_dir": corpus.path(name) for name in ("train", "valid", "test")}
     assert baseline(BaselineSettings(**paths, out_dir=str(tmp_path / "base"), task=task)).value > 0.6
     assert not (tmp_path / "base" / "confusion.png").exists()
+
+
+def test_statistics_of_the_training_set_instead_of_the_backbones(corpus, tmp_path):
+    """They are what the network sees in training and scoring; without the option the backbone's are."""
+    own = Stats(mean=-5.0, std=3.0, frames=100)
+    with pytest.raises(AsitError, match=r"train/stats\.yaml"):
+        finetune(corpus.finetune_settings(tmp_path / "none", train_stats=True))
+    own.save(f"{corpus.path('train')}/stats.yaml")
+    try:
+        finetune(corpus.finetune_settings(tmp_path / "own", train_stats=True))
+    finally:
+        os.unlink(f"{corpus.path('train')}/stats.yaml")
+    assert load_model(str(tmp_path / "own/model.safetensors")).front_end.stats == own
+    seen = json.loads((tmp_path / "own/done.json").read_text())["identity"]
+    assert seen["train_stats"] is True
