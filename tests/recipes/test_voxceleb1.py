@@ -205,6 +205,8 @@ def test_official_numbers_of_the_lists_as_such(monkeypatch: pytest.MonkeyPatch) 
 def test_wrong_layouts_are_named(corpus: Path, tmp_path: Path) -> None:
     lists = corpus / "meta"
     assert_refused(prepare(tmp_path / "nothing", tmp_path, lists=lists), "nothing: no such folder; give the one")
+    done = call(RECIPE, "local/prepare.py", "--corpus", "", "--lists", str(lists), "--check-counts", "false")
+    assert_refused(done, "no corpus given: .* --corpus")
     (tmp_path / "first/wav/A.J._Buckley").mkdir(parents=True)
     message = r"expected folders id10001 to id11251 .* found A.J._Buckley, wav; the first release, whose folders"
     assert_refused(prepare(tmp_path / "first", tmp_path, lists=lists), message)

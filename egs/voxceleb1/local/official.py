@@ -90,8 +90,10 @@ def find_recordings(corpus: str) -> tuple[dict[str, str], list[str]]:
         AsitError: no such folder, no folders of speakers, a clip that is there twice.
     """
     root = Path(corpus)
-    if not root.is_dir():
-        raise AsitError(f"{corpus}: no such folder; give the one that holds VoxCeleb1's wav/ with --corpus")
+    if not corpus or not root.is_dir():
+        raise AsitError(
+            f"{corpus or 'no corpus given'}: no such folder; give the one that holds VoxCeleb1's wav/ with --corpus"
+        )
     speakers = _speaker_folders(root)
     found: dict[str, str] = {}
     unreadable: list[str] = []
