@@ -253,7 +253,7 @@ def _read_range(spec: ark_spec.Spec) -> np.ndarray:
     start += head.start
 
     def fill(array: np.ndarray, offset: int) -> None:
-        if file.fill(memoryview(array).cast("B"), start + offset) != array.nbytes:
+        if file.fill(array.data.cast("B"), start + offset) != array.nbytes:
             raise AsitError(f"'{spec.text}': truncated archive: it was cut short while it was read; make it anew")
 
     values = ark_codec.decode(fill, head, slice(r0, r1), slice(c0, c1))

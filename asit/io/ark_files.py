@@ -39,13 +39,20 @@ class File:
 
     def fill(self, buffer: memoryview, offset: int) -> int:
         """Read into all of `buffer`, bytes, or up to the end of the file; how many were read."""
-        done = os.preadv(self.descriptor, [buffer], offset)
+        done = self._fill_some(buffer, offset)
         while 0 < done < len(buffer):  # a signal, or more than the 2 GiB that one call reads
-            more = os.preadv(self.descriptor, [buffer[done:]], offset + done)
+            more = self._fill_some(buffer[done:], offset + done)
             if not more:
                 break
             done += more
         return done
+
+    def _fill_some(self, buffer: memoryview, offset: int) -> int:
+        if hasattr(os, "preadv"):
+            return os.preadv(self.descriptor, [buffer], offset)
+        found = os.pread(self.descriptor, len(buffer), offset)  # macOS
+        buffer[: len(found)] = found
+        return len(found)
 
 
 class OpenFiles(threading.local):

@@ -98,6 +98,8 @@ def test_short_reads_are_continued(tmp_path, monkeypatch):
     inner = os.preadv
     monkeypatch.setattr(os, "preadv", lambda fd, buffers, offset: inner(fd, [buffers[0][:7]], offset))
     assert np.all(read_matrix(spec) == 4)
+    monkeypatch.delattr(os, "preadv")
+    assert np.all(read_matrix(spec) == 4)
 
 
 def test_forked_processes_and_threads_do_not_disturb_one_another(tmp_path):
