@@ -43,7 +43,7 @@ def collect(settings: CollectSettings) -> tuple[int, int]:
     for suffix in ("scp", "utt2num_frames", "utt2dur", "failed_utts"):
         tables[suffix] = _merged([f"{s}.{suffix}" for s in stems])
     feats, failed = tables["scp"], tables["failed_utts"]
-    _same_utterances(settings, names, feats | failed)
+    _same_utterances(settings, names, feats | failed if failed else feats)
     for suffix in ("utt2num_frames", "utt2dur"):
         if tables[suffix].keys() != feats.keys():
             odd = min(tables[suffix].keys() ^ feats.keys())
@@ -58,9 +58,11 @@ def collect(settings: CollectSettings) -> tuple[int, int]:
     write_text(data.file("frame_shift"), f"{front_end.frame_shift / 1000:g}\n")
     write_text(data.file(os.path.join("conf", "fbank.yaml")), settings_text(front_end))
     write_table(data.file("feats.scp"), feats)
+    counts = len(feats), len(names)
     if not failed:  # with failures the tables differ until asit-fix-data-dir has run
-        validate(data.path, Checks(require_feats=True, spk_sort=False))
-    return len(feats), len(names)
+        del tables, feats, names, data  # validation reads them from the files: gigabytes for millions of clips
+        validate(settings.data_dir, Checks(require_feats=True, spk_sort=False))
+    return counts
 
 
 def _same_settings(stems: list[str]) -> FbankSettings:
