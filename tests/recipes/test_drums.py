@@ -16,6 +16,7 @@ import soundfile
 from asit.errors import AsitError
 from asit.io.data_dir import DataDir
 from asit.io.debian_package import Package, read_deb
+from asit.recipes.runs import read_plan, sets
 
 DRUMS = Path(__file__).parents[2] / "egs/drums"
 FOLDERS = [str(Path(__file__).parents[1] / "support"), str(DRUMS / "local")]
@@ -38,6 +39,13 @@ CONFIGS = {
     ),
     "finetune_events.yaml": f"crop_frames: 160\n{TRAINING}",
     "finetune_tagging.yaml": f"task: tagging\ncrop_frames: 160\n{TRAINING}",
+    "runs.yaml": (  # of the recipe's four runs one a task
+        "draws: 3\nruns:\n"
+        "  - {task: events, labels: few, train: 'events_train_few_{draw}', valid: events_valid, test: events_test, "
+        "config: finetune_events.yaml}\n"
+        "  - {task: tagging, train: tagging_train, valid: tagging_valid, test: tagging_test, "
+        "config: finetune_tagging.yaml}\n"
+    ),
 }
 MIXTURES = "40 8 10"
 
@@ -92,8 +100,13 @@ def test_the_recipe_runs_from_packages_to_tables(recipe: Path) -> None:
     assert "on 15 test clips" in text
     assert "on 10 test clips" in text
     scored = {path.parent.parent.name for path in recipe.glob("exp/*/*/metrics.json")}
-    assert {f"{task}_{labels}_{system}_0" for task, labels in [("events", "few"), ("events", "all"), ("tagging", "all")]
-            for system in ("pretrained", "scratch", "baseline")} <= scored  # fmt: skip
+    systems = ("pretrained", "scratch", "baseline")
+    assert scored == {f"{run}_{system}_0" for run in ("events_few", "tagging_all") for system in systems}
+
+
+def test_every_set_of_the_real_runs_is_prepared(recipe: Path) -> None:
+    for name in sets(read_plan(str(DRUMS / "conf/runs.yaml")), "pool"):
+        assert DataDir(str(recipe / "data" / name)).has("feats.scp"), name
 
 
 def test_metrics_beside_the_primary_one_are_those_of_the_runs(recipe: Path) -> None:
