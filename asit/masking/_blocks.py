@@ -1,8 +1,8 @@
 """Random rectangles until a target area is covered, for a whole batch at once and on any device.
 
 The published sampler draws one rectangle after another and stops when the union is large enough. Here a
-clip's rectangles are drawn in rounds, and the number that reaches the target is found by bisection over the
-area of the first k: the sequential rule without a sequential loop. Areas are taken on the grid that the
+clip's rectangles are drawn in rounds, and the number that reaches the target follows from the area that each adds
+to those before it: the sequential rule without a sequential loop. Areas are taken on the grid that the
 rectangles' own edges make, which is much smaller than the spectrogram.
 
 B clips, M rectangles, T frames, F mel bins, S segments between edges.
@@ -17,6 +17,7 @@ from torch import Tensor
 
 ROUND = 32  # rectangles drawn at once: half of the clips of a 0.5 target need no second round
 MAX_SHARE = 0.3  # sides of a rectangle are drawn below this share of the input's side
+GROUP = 512
 MAX_ROUNDS = 200  # reached only by targets that cannot be covered
 
 
@@ -93,21 +94,29 @@ def _fewest(rows: Tensor, columns: Tensor, size: tuple[int, int], wanted: Tensor
     (rows, row_lengths), (columns, column_lengths) = (
         _on_segments(x, side) for x, side in zip((rows, columns), size, strict=True)
     )
-    m = rows.shape[1]
-    order = torch.arange(m, device=wanted.device)
-    low, high = torch.ones_like(wanted, dtype=torch.int64), torch.full_like(wanted, m + 1, dtype=torch.int64)
-    for _ in range((m + 1).bit_length()):
-        middle = (low + high) // 2
-        union = _union(rows * (order < middle[:, None])[..., None], columns).float()
-        area = (row_lengths[:, None] @ union @ column_lengths[:, :, None]).flatten()
-        enough = (area >= wanted) | (middle > m)
-        high = torch.where(enough, middle, high)
-        low = torch.where(enough, low, middle + 1).minimum(high)
-    return high
+    b, m = rows.shape[:2]
+    # Which rectangle is the first to cover a cell? Rectangle i adds 2^-i there, so the sum's exponent tells (rounding
+    # would need 53 rectangles in a row over one cell). GROUP of them at once, or the last would be too small.
+    first = torch.full((b, rows.shape[2], columns.shape[2]), m, device=wanted.device)
+    weights = torch.pow(2.0, -torch.arange(min(m, GROUP), device=wanted.device, dtype=torch.float64))[:, None]
+    for start in range(0, m, GROUP):
+        at = slice(start, start + GROUP)
+        sums = (rows[:, at] * weights[: m - start]).transpose(1, 2) @ columns[:, at].double()
+        index = start + 1 - torch.frexp(sums).exponent
+        first = torch.where(sums > 0, first.minimum(index), first)
+    areas = (row_lengths[:, :, None] * column_lengths[:, None]).double()
+    added = areas.new_zeros(b, m + 1).scatter_add_(1, first.flatten(1), areas.flatten(1))
+    return (added[:, :m].cumsum(dim=1) < wanted[:, None]).sum(dim=1) + 1
 
 
 def _on_segments(edges: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Memberships (B, M, S) in the segments between the edges (2, B, M), and the segments' lengths (B, S); floats."""
+    """Memberships (B, M, S) in the segments between the edges (2, B, M), and the segments' lengths (B, S); floats.
+
+    Where there are more edges than positions, every position is a segment.
+    """
+    if 2 * edges.shape[2] >= side:
+        positions = torch.arange(side, device=edges.device)
+        return _inside(edges, positions), torch.ones_like(positions, dtype=torch.float32).expand(edges.shape[1], -1)
     first = torch.cat([torch.zeros_like(edges[0][:, :1]), edges[0], edges[1]], dim=1).sort(dim=1).values
     ends = torch.cat([first[:, 1:], torch.full_like(first[:, :1], side)], dim=1)
     return _inside(edges, first), (ends - first).float()

@@ -148,3 +148,14 @@ def test_errors_name_the_remedy() -> None:
         corrupt(ones(2, 40, 32), Settings(align_frames=16), gen())
     with pytest.raises(AsitError, match="must lie in"):
         corrupt(ones(), Settings(drop_ratio=1.5), gen())
+
+
+def test_many_rounds_reach_an_almost_whole_cover() -> None:
+    """More rectangles than the powers of two that a float64 holds: the border bins take that many."""
+    targets = torch.full((2,), 0.9995)
+    blocks = sample_blocks(targets, (64, 32), (1, 1), False, gen(2))
+    assert blocks.count.max() > 600
+    area = blocks.mask((64, 32)).float().mean(dim=(1, 2))
+    before = blocks._replace(count=blocks.count - 1).mask((64, 32)).float().mean(dim=(1, 2))
+    assert (area >= 0.9995 - 1e-6).all()
+    assert (before < 0.9995).all()
