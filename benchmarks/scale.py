@@ -224,11 +224,11 @@ def main() -> None:
     work.mkdir(parents=True)
     try:
         text = report(settings, run(settings, work))
+        print(text)
+        if out:
+            write_text(out, text)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    print(text)
-    if out:
-        write_text(out, text)
 
 
 if __name__ == "__main__":
