@@ -32,7 +32,7 @@ def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     more = {"PATH": path, "ASIT_ROOT": str(ROOT), "OMP_NUM_THREADS": "1", "http_proxy": "", "no_proxy": "*"}
     return subprocess.run(
-        command, cwd=folder, env={**os.environ, **more}, capture_output=True, text=True, timeout=600, check=False
+        command, cwd=folder, env={**os.environ, **more}, capture_output=True, text=True, timeout=1800, check=False
     )
 
 
