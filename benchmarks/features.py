@@ -139,9 +139,10 @@ def by_bins(data: str, folder: Path, settings: Settings) -> dict[str, str]:
 def process(data: str, out: Path, name: str) -> subprocess.Popen[bytes]:
     """asit-make-fbank as its own process; prints its largest resident memory in MiB."""
     code = (
-        "import resource, sys; from asit.features.extract import ExtractSettings, extract\n"
+        "import sys; from asit.features.extract import ExtractSettings, extract\n"
         "extract(ExtractSettings(data_dir=sys.argv[1], out_dir=sys.argv[2], name=sys.argv[3]))\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "peak = [line for line in open('/proc/self/status') if line.startswith('VmHWM')]\n"  # ru_maxrss: the parent's
+        "print(int(peak[0].split()[1]) / 1024)"
     )
     words = [sys.executable, "-c", code, data, str(out), name]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
