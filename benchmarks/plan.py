@@ -138,7 +138,7 @@ def main() -> None:
     print(f"| all of it on one core | {hours / speed:.1f} h |")
     print(f"| on {settings.cores} cores | {60 * hours / speed / settings.cores:.0f} min |")
     print(f"| archives, float32 | {CLIPS * size / 1e9:,.0f} GB |")
-    print(f"| archives, --compression 2 (8 bits) | {CLIPS * size / 4e9:,.0f} GB |\n")
+    print(f"| archives, --compression 5 (8 bits) | {CLIPS * size / 4e9:,.0f} GB |\n")
     costs = [cost(name) for name in settings.sizes]
     print("| Model | trained parameters | checkpoint | GFLOP a clip | CPU core-seconds a clip |\n|---|---|---|---|---|")
     for c in costs:
