@@ -14,6 +14,18 @@ command line. An unknown name on the command line or in a file is an error that 
 
 from asit.config.command_line import parse
 from asit.config.fields import REQUIRED, Chosen, chosen, from_dict, group, option, to_dict
-from asit.config.files import load, read_yaml
+from asit.config.files import entry, load, read_yaml
 
-__all__ = ["REQUIRED", "Chosen", "chosen", "from_dict", "group", "load", "option", "parse", "read_yaml", "to_dict"]
+__all__ = [
+    "REQUIRED",
+    "Chosen",
+    "chosen",
+    "entry",
+    "from_dict",
+    "group",
+    "load",
+    "option",
+    "parse",
+    "read_yaml",
+    "to_dict",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any, TypeVar
 
@@ -72,6 +73,24 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, tuple[Any, str]]:
         raise AsitError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-02-31
         raise AsitError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def entry(kind: type[S], values: Any, where: str) -> S:
+    """A dataclass from one entry of a list in a YAML file, such as a run of ``conf/runs.yaml``; values as they are.
+
+    Raises:
+        AsitError: no mapping, an unknown or missing name; ``where`` is the entry's place.
+    """
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    if not isinstance(values, dict):
+        raise AsitError(f"{where}: expected names with values ({', '.join(fields)}), found {values!r}")
+    for name in values:
+        if name not in fields:
+            raise AsitError(f"{where}: unknown name '{name}': {nearest(str(name), fields)}")
+    for name, field in fields.items():
+        if name not in values and field.default is dataclasses.MISSING:
+            raise AsitError(f"{where}: '{name}' is missing")
+    return kind(**values)
 
 
 def _top_level(path: str, loader: yaml.SafeLoader) -> dict[str, tuple[Any, str]]:

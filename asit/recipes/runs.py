@@ -7,7 +7,6 @@ the clips; the systems of one run differ in what their name says and in nothing 
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import shutil
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from asit.config import option, read_yaml
+from asit.config import entry, option, read_yaml
 from asit.errors import AsitError, nearest
 from asit.io.atomic import write_text
 
@@ -129,17 +128,10 @@ def read_plan(path: str) -> Plan:
 
 
 def _run(row: dict[str, Any], where: str) -> Run:
-    fields = {field.name: field for field in dataclasses.fields(Run)}
-    for name in row:
-        if name not in fields:
-            raise AsitError(f"{where}: unknown name '{name}': {nearest(str(name), fields)}")
-    for name, field in fields.items():
-        if name not in row and field.default is dataclasses.MISSING:
-            raise AsitError(f"{where}: '{name}' is missing")
-    values = {
+    texts = {
         name: _words(value) if name in ("test", "systems", "trials") else str(value) for name, value in row.items()
     }
-    run = Run(**values)
+    run = entry(Run, texts, where)
     for system in run.systems:
         if system not in SYSTEMS:
             raise AsitError(f"{where}: unknown system '{system}': {nearest(system, SYSTEMS)}")

@@ -16,13 +16,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from asit.config import read_yaml
-from asit.errors import AsitError, nearest
+from asit.config import entry, read_yaml
+from asit.errors import AsitError
 from asit.report.record import LOWER_IS_BETTER
 
 NOT_RUN = "not run: needs the corpus"
@@ -75,23 +73,12 @@ def read_published(path: str) -> list[Published]:
         rows = table.get("rows") if isinstance(table, dict) else None
         if not isinstance(rows, list) or not rows:
             raise AsitError(f"{where}: expected a list 'rows', each with system, value and source")
-        made = tuple(_made(Row, row, f"{where}: row {line}") for line, row in enumerate(rows, 1))
+        made = tuple(entry(Row, row, f"{where}: row {line}") for line, row in enumerate(rows, 1))
         for line, row in enumerate(made, 1):
             if row.value is not None and not isinstance(row.value, (int, float)):
                 raise AsitError(f"{where}: row {line}: expected a number in percent or null, found {row.value!r}")
-        found.append(_made(Published, {**table, "rows": made}, where))
+        found.append(entry(Published, {**table, "rows": made}, where))
     return found
-
-
-def _made(kind: type, values: dict[str, Any], where: str) -> Any:
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    for name in values:
-        if name not in fields:
-            raise AsitError(f"{where}: unknown name '{name}': {nearest(str(name), fields)}")
-    for name, field in fields.items():
-        if name not in values and field.default is dataclasses.MISSING:
-            raise AsitError(f"{where}: '{name}' is missing")
-    return kind(**values)
 
 
 def section(published: Published, ours: str | None) -> str:
