@@ -2,10 +2,10 @@
 # Drum sounds from free drum kits, in packages of Debian: pretrain ASiT without labels, then tell 14 classes of single
 # hits and tag mixtures of one to four of them, by kits never heard, with and without that pretraining.
 #
-#   ./run.sh                                # one seed, about 10 minutes on two cores
+#   ./run.sh                                # one seed
 #   ./run.sh --seeds 3                      # the tables of RESULTS.md
 #   ./run.sh --corpus /path/to/packages     # a folder with the .deb files of local/packages.tsv
-#   ./run.sh --quick true                   # every stage in a few minutes; its figures mean nothing
+#   ./run.sh --quick true                   # every stage in about 2 minutes; its figures mean nothing
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
