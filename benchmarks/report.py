@@ -9,7 +9,17 @@ from typing import Any
 from asit.io.atomic import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
-ORDER = ("fbank", "features", "crops", "corruption", "step", "levers", "memory")  # then the rest by name
+ORDER = (
+    "fbank",
+    "features",
+    "crops",
+    "corruption",
+    "step",
+    "step_gpu",
+    "levers",
+    "memory",
+    "step_growth",
+)  # then the rest by name
 HEAD = """# Performance
 
 Made by `python benchmarks/report.py` from `benchmarks/results/*.json`, which the commands below write. Ratios are
