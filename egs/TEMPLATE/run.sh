@@ -26,9 +26,12 @@ parse_options "$@"
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
-mapfile -t sets < <(asit-plan-runs --runs "$runs" --pool "$pool" --list all)
-mapfile -t pools < <(asit-plan-runs --runs "$runs" --pool "$pool" --list pool)
-mapfile -t labelled < <(asit-plan-runs --runs "$runs" --list labelled)
+listed=$(asit-plan-runs --runs "$runs" --pool "$pool" --list all)
+mapfile -t sets <<<"$listed"
+listed=$(asit-plan-runs --runs "$runs" --pool "$pool" --list pool)
+mapfile -t pools <<<"$listed"
+listed=$(asit-plan-runs --runs "$runs" --list labelled)
+mapfile -t labelled <<<"$listed"
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
 plan() { # the options of all runs, one file each

@@ -29,7 +29,8 @@ if $quick; then
 fi
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
-mapfile -t sets < <(asit-plan-runs --runs "$runs" --list all)
+listed=$(asit-plan-runs --runs "$runs" --list all)
+mapfile -t sets <<<"$listed"
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
 plan() { # the options of all runs, one file each

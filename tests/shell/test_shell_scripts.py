@@ -73,6 +73,12 @@ def test_recipe_is_short_and_shows_its_options(script):
 
 
 @pytest.mark.parametrize("script", RECIPES, ids=name)
+def test_recipe_notices_when_a_command_fails(script):
+    """What fails inside <( ) goes unseen: its output has to be taken by an assignment."""
+    assert not re.search(r"<\(\s*asit-", script.read_text())
+
+
+@pytest.mark.parametrize("script", RECIPES, ids=name)
 def test_recipe_help_and_status(script):
     for word in ("--help", "--status"):
         done = subprocess.run([script, word], capture_output=True, text=True, check=False, timeout=60)
