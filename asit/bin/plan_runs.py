@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from asit.config import parse
-from asit.recipes.runs import Settings, read_plan, sets, write
 from asit.errors import command
+from asit.recipes.runs import Settings, read_plan, sets, write
 
 
 @command
