@@ -29,6 +29,7 @@ from asit.config import from_dict, option, parse
 from asit.methods import asit
 from asit.schedules import Constant
 from asit.train.clipping import clip_gradients
+from asit.train.compiling import compile_blocks
 from asit.train.optimizer import Optimizer
 from asit.train.param_groups import param_groups
 from asit.train.settings import TrainSettings
@@ -50,6 +51,7 @@ LEVERS = {
     "masks": "corruption of a batch on the device",
 }
 ALL = frozenset(LEVERS)
+COMPILE = "compile"  # beside them: not a default
 PLAIN: frozenset[str] = frozenset()
 BATCH = {"tiny": 4, "small": 2, "base": 2}
 MEMORY_BATCH = {"tiny": 8, "small": 4, "base": 2}
@@ -86,6 +88,8 @@ class Step:
         options = {"size": size, "attention": "auto" if "attention" in levers else "explicit", **VARIANTS[variant]}
         settings = from_dict(asit.Settings, {**options, "chunked_loss": "chunked" in levers, **more})
         self.learner = asit.build(settings, frames, MELS, 1000, 100).train().to(device)
+        if COMPILE in levers:
+            compile_blocks(self.learner)
         self.masking = settings.masking.settings
         groups = param_groups(self.learner.trained_module())
         self.optimizer = Optimizer(groups, TrainSettings(), Constant(1e-4), Constant(0.04))
@@ -200,20 +204,26 @@ def levers(settings: Settings, device: torch.device) -> Result:
         "Levers of the training step",
         ["lever", *(f"{s}, {v}: {what}" for s in settings.sizes for v in settings.variants
                     for what in ("plain with it", "all without it"))],
-        notes=["Speed over the plain step; the last line is all of them together."],
+        notes=["Speed over the plain step; 'all' is all of them together, what asit-pretrain does by default."],
     )  # fmt: skip
-    rows = {name: [LEVERS[name]] for name in LEVERS} | {"all": ["all"]}
+    rows = {name: [LEVERS[name]] for name in LEVERS} | {
+        "all": ["all"],
+        COMPILE: ["torch.compile of the blocks; right: with all others"],
+    }
     for size in settings.sizes:
         for variant in settings.variants:
             batch = settings.batch or BATCH[size]
             sets = {"plain": PLAIN, "all": ALL}
             for name in LEVERS:
                 sets |= {f"+{name}": frozenset({name}), f"-{name}": ALL - {name}}
+            sets |= {f"+{COMPILE}": frozenset({COMPILE}), f"{COMPILE} too": ALL | {COMPILE}}
             turns = {name: Step(size, variant, chosen, batch, device) for name, chosen in sets.items()}
             times = take_turns(turns, settings.rounds, device)
             for name in LEVERS:
                 rows[name] += [f"{ratio(times, 'plain', f'+{name}'):.2f}", f"{ratio(times, 'plain', f'-{name}'):.2f}"]
             rows["all"] += ["", f"{ratio(times, 'plain', 'all'):.2f}"]
+            both = f"+{COMPILE}", f"{COMPILE} too"
+            rows[COMPILE] += [f"{ratio(times, 'plain', name):.2f}" for name in both]
     result.rows = list(rows.values())
     return result
 

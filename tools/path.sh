@@ -32,7 +32,9 @@ PYTHON
     done
 }
 
-if [[ " $* " != *" --help "* && " $* " != *" --status "* ]] && ! _active_environment; then
+if [[ " $* " == *" --help "* || " $* " == *" --status "* ]]; then # these install nothing
+    [[ ! -x $_root/.venv/bin/asit-run-local ]] || export PATH="$_root/.venv/bin:$PATH"
+elif ! _active_environment; then
     "$_root/tools/install.sh" --quiet --extras "${ASIT_EXTRAS-}" || exit 1
     export VIRTUAL_ENV="$_root/.venv" PATH="$_root/.venv/bin:$PATH"
 fi

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What every run.sh uses: parse_options, stages (begin, finish), log, wait_all. tools/path.sh sources it; bash >= 4.2.
+# What every run.sh uses: parse_options, stages (begin, finish), log, wait_all, list_runs. tools/path.sh sources it; bash >= 4.2.
 #
 #   parse_options "$@"                                                    # see options.sh
 #   if begin 1 features "Log-mel features" conf/fbank.yaml; then          # see stages.sh
@@ -35,6 +35,13 @@ wait_all() { # wait_all PID...: wait for each background job; fails when one of 
         _up=1 log "background job $pid failed (exit code $code)" && failed=1
     done
     return "$failed"
+}
+
+list_runs() { # list_runs ARRAY OPTION...: put what asit-plan-runs lists into ARRAY; run.sh ends when it fails
+    local _listed
+    $status && ! command -v asit-plan-runs >/dev/null && return # --status does without the environment
+    _listed=$(asit-plan-runs "${@:2}") || exit 1
+    mapfile -t "$1" <<<"$_listed"
 }
 
 # shellcheck source=tools/options.sh

@@ -43,6 +43,12 @@ _NO_FALSE_SUCCESS = """if [ "$asit_code" = 0 ] &&
     asit_code=143 asit_unsure=1
 fi"""
 
+# Slurm has ended the job's processes, perhaps because a node was lost and the job is queued again: its word counts.
+_UNSURE_IF_TERMINATED = """if [ -n "$asit_terminated" ] && [ "$asit_code" != 0 ] && [ "$asit_code" != 85 ]; then
+    echo "# ended by Slurm"
+    asit_unsure=1
+fi"""
+
 # When a node is lost, the processes on the others fail long before Slurm notices. A step on all nodes tells.
 _AFTER_A_FAILURE = """if [ -z "$asit_terminated$asit_unsure" ] && [ "$asit_code" != 0 ] && [ "$asit_code" != 85 ] &&
     [ "${SLURM_RESTART_COUNT:-0}" -lt 100 ] && ! timeout 60 srun --overlap --ntasks-per-node=1 true; then
@@ -102,7 +108,11 @@ option gpu=0
                 f'export ASIT_FIRST_HOST="$(hostname)" ASIT_FIRST_PORT=$(({port}))',
                 'export ASIT_RUN="$asit_job.${SLURM_RESTART_COUNT:-0}"',
             ),
-            after=(*_NO_FALSE_SUCCESS.splitlines(), *(_AFTER_A_FAILURE.splitlines() if request.num_nodes > 1 else ())),
+            after=(
+                *_NO_FALSE_SUCCESS.splitlines(),
+                *_UNSURE_IF_TERMINATED.splitlines(),
+                *(_AFTER_A_FAILURE.splitlines() if request.num_nodes > 1 else ()),
+            ),
         )
 
     def spell(self, name: str, value: str) -> str:

@@ -25,6 +25,7 @@ from asit.seeding import derive
 from asit.train import distributed
 from asit.train.checkpoint import CheckpointDir
 from asit.train.clipping import clip_gradients
+from asit.train.compiling import compile_blocks
 from asit.train.distributed import Place
 from asit.train.guard import Guard
 from asit.train.learner import Batch, Learner, Stateful
@@ -69,6 +70,8 @@ class Loop:
         self.steps_per_epoch = batches.plan.steps_per_epoch
         self.total = settings.total_steps(self.steps_per_epoch)
         self.module: nn.Module = learner.to(place.device).train()  # type: ignore[attr-defined]
+        if settings.compile:
+            compile_blocks(self.module)
         lr = settings.lr_of_step(self.steps_per_epoch, batches.plan.global_batch)
         decay = settings.weight_decay_of_step(self.steps_per_epoch)
         self.optimizer = Optimizer(groups or param_groups(learner.trained_module()), settings, lr, decay)

@@ -44,6 +44,7 @@ class TrainSettings:
     precision: str = option(
         "fp32", "arithmetic of the forward pass; auto: bf16 (autocast) where the hardware has it", choices=CHOICES
     )
+    compile: bool = option(False, "compile the transformer's blocks (torch.compile); no gain was measured on a CPU")
     ngpu: int | None = option(None, "GPUs on this machine; 0: CPU; none: one if there is one, else CPU", least=0)
     num_procs: int = option(1, "processes when training on the CPU (gloo)", least=1)
     threads: int = option(0, "CPU threads per process; 0: all cores shared among the processes", least=0)
@@ -110,7 +111,7 @@ class TrainSettings:
 FREE = frozenset({
     "batch_size", "accum", "ngpu", "num_procs", "threads", "num_workers", "prefetch", "log_every", "save_every",
     "save_minutes", "keep", "picture_every", "tensorboard", "bad_steps", "data_dir", "out_dir", "export",
-    "chunked_loss",
+    "chunked_loss", "compile",
 })  # fmt: skip
 
 

@@ -26,12 +26,9 @@ parse_options "$@"
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
-listed=$(asit-plan-runs --runs "$runs" --pool "$pool" --list all)
-mapfile -t sets <<<"$listed"
-listed=$(asit-plan-runs --runs "$runs" --pool "$pool" --list pool)
-mapfile -t pools <<<"$listed"
-listed=$(asit-plan-runs --runs "$runs" --list labelled)
-mapfile -t labelled <<<"$listed"
+sets=() && list_runs sets --runs "$runs" --pool "$pool" --list all
+pools=() && list_runs pools --runs "$runs" --pool "$pool" --list pool
+labelled=() && list_runs labelled --runs "$runs" --list labelled
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
 plan() { # the options of all runs, one file each

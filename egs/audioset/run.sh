@@ -40,9 +40,8 @@ done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
 classes_sha256=cdd1049833c4b86127c2773ac0d14a2754b6a6d0d1798002ed5c66e699708429 # as in AST's repository
 [[ -z $released ]] || init=$exp/released/backbone.safetensors
-listed=$(asit-plan-runs --runs "$runs" --pool "$pool" --list all)
-mapfile -t sets <<<"$listed"
-lists=(eval balanced_train)
+sets=() && list_runs sets --runs "$runs" --pool "$pool" --list all
+lists=(balanced_train eval)
 [[ " ${sets[*]} " != *" as2m"* ]] || lists+=(unbalanced_train)
 mapfile -t csv_files < <(printf "$csv_dir/%s\n" "${lists[@]/%/_segments.csv}" class_labels_indices.csv)
 ((ngpu > 0)) && pretrain_cmd=$cuda_cmd || pretrain_cmd=$train_cmd

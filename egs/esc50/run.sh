@@ -31,8 +31,7 @@ done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
 read -r -a archive <<<"$sources"
 copy=${corpus:-downloads/ESC-50}
-listed=$(asit-plan-runs --runs "$runs" --pool "train_fold{fold}" --init "$init" --list all)
-mapfile -t sets <<<"$listed"
+sets=() && list_runs sets --runs "$runs" --pool "train_fold{fold}" --init "$init" --list all
 trains=() && for set in "${sets[@]}"; do [[ $set != train_* ]] || trains+=("$set"); done
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 

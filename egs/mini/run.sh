@@ -29,8 +29,7 @@ if $quick; then
 fi
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
-listed=$(asit-plan-runs --runs "$runs" --list all)
-mapfile -t sets <<<"$listed"
+sets=() && list_runs sets --runs "$runs" --list all
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
 plan() { # the options of all runs, one file each

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -160,7 +161,12 @@ def test_a_script_that_a_signal_ends_tells_no_success(slurm, tmp_path):
     slurm("hostname", "echo here")
     run(tmp_path, "--dry-run", "x.log", "sh", "-c", "kill -HUP $PPID; sleep 0.3")
     (tmp_path / "q/x.results").mkdir()
-    subprocess.run(["bash", tmp_path / "q/x.sh"], env={**os.environ, "SLURM_JOB_ID": "7"}, check=False)
+    subprocess.run(
+        ["bash", tmp_path / "q/x.sh"],
+        env={**os.environ, "SLURM_JOB_ID": "7"},
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # nohup around the tests would ignore it
+        check=False,
+    )
     assert list((tmp_path / "q/x.results").iterdir()) == []
     assert (tmp_path / "x.log").read_text().splitlines()[-1].endswith("with status 143")
 
@@ -177,6 +183,18 @@ def test_a_step_that_slurm_kills_is_no_success(slurm, tmp_path, said, result):
     subprocess.run(["bash", tmp_path / "q/x.sh"], env=environment, check=False)
     found = tmp_path / "q/x.results/1"
     assert (found.read_text() if found.exists() else None) == result
+
+
+def test_a_failure_after_slurm_has_ended_the_job_is_left_to_slurm(slurm, tmp_path):
+    """A lost node: Slurm queues the job again and ends what still runs; that is no failure of the program."""
+    slurm("srun", "kill -TERM $PPID; sleep 0.5; exit 1")
+    slurm("hostname", "echo here")
+    run(tmp_path, "--dry-run", "--num-nodes", "2", "x.log", "true")
+    (tmp_path / "q/x.results").mkdir()
+    environment = {**os.environ, "SLURM_JOB_ID": "7", "SLURM_NNODES": "2", "SLURM_RESTART_COUNT": "0"}
+    subprocess.run(["bash", tmp_path / "q/x.sh"], env=environment, check=False)
+    assert list((tmp_path / "q/x.results").iterdir()) == []
+    assert "# ended by Slurm" in (tmp_path / "x.log").read_text()
 
 
 def test_ids_and_states():
