@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from asit import registry
 from asit.config import REQUIRED, Chosen, chosen, option, to_dict
-from asit.downstream.evaluate import write_missing, write_scores
+from asit.downstream.evaluate import write_result
 from asit.downstream.labelled import LabelledClips
 from asit.errors import AsitError
 from asit.features.stats import Stats
@@ -70,32 +69,36 @@ def baseline(settings: Settings) -> Record:
     mean, std = inputs["train"].mean(axis=0), inputs["train"].std(axis=0)
     inputs = {name: (x - mean) / np.maximum(std, 1e-6) for name, x in inputs.items()}
     train, test = sets["train"], sets["test"]
-    best_value, best_model, best_c = -np.inf, None, 1.0
+    model, c, value = _chosen(inputs, sets, task, settings)
+    return write_result(
+        settings.out_dir,
+        task,
+        test,
+        _scores(model, inputs["test"], task),
+        began,
+        tags={"system": SYSTEM, **record.parse_tags(settings.tags)},
+        train_clips=len(train),
+        facts={**provenance(), "C": c, "valid": value, **to_dict(settings)},
+        trivial=task.trivial(train.targets, test.targets),
+    )
+
+
+def _chosen(
+    inputs: dict[str, np.ndarray], sets: dict[str, LabelledClips], task: Any, settings: Settings
+) -> tuple[list[tuple[np.ndarray, Any]], float, float]:
+    """(models, C, value on the validation set) of the best C; of C = 1 and nan without a validation set."""
+    train = inputs["train"], sets["train"].targets
     if "valid" not in sets:
-        best_value, best_model = math.nan, _fit(inputs["train"], train.targets, best_c, task, settings.train_dir)
-    for c in REGULARISATION if "valid" in sets else ():
-        model = _fit(inputs["train"], train.targets, c, task, settings.train_dir)
+        return _fit(*train, 1.0, task, settings.train_dir), 1.0, math.nan
+    best_value, best_model, best_c = -math.inf, None, 0.0
+    for c in REGULARISATION:
+        model = _fit(*train, c, task, settings.train_dir)
         value = task.metrics(_scores(model, inputs["valid"], task), sets["valid"].targets)[task.primary]
         if value > best_value:
             best_value, best_model, best_c = value, model, c
     if best_model is None:
         raise AsitError(f"{settings.valid_dir}: {task.primary} is undefined on the validation set: no clip to score")
-    scores = _scores(best_model, inputs["test"], task)
-    result = Record(
-        tags={"system": SYSTEM, **record.parse_tags(settings.tags)},
-        metric=task.primary,
-        metrics=task.metrics(scores, test.targets),
-        clips=len(test),
-        expected=test.expected,
-        train_clips=len(train),
-        seconds=time.monotonic() - began,
-        trivial=task.trivial(train.targets, test.targets),
-        provenance={**provenance(), "C": best_c, "valid": best_value, **to_dict(settings)},
-    )
-    write_scores(Path(settings.out_dir), task, test.utts, test.labels, test.targets, scores)
-    write_missing(Path(settings.out_dir), test.missing)
-    record.save(Path(settings.out_dir) / "metrics.json", result)
-    return result
+    return best_model, best_c, best_value
 
 
 def _fit(x: np.ndarray, targets: np.ndarray, c: float, task: Any, where: str) -> list[tuple[np.ndarray, Any]]:

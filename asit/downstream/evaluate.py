@@ -54,19 +54,51 @@ def evaluate(settings: Settings) -> Record:
     scores = windows.score(
         model.classifier, model.task, clips.features(), model.front_end, model.frames, settings.windows
     )
-    result = Record(
+    return write_result(
+        settings.out_dir,
+        model.task,
+        clips,
+        scores,
+        began,
         tags={**model.tags, **record.parse_tags(settings.tags)},
-        metric=model.task.primary,
-        metrics=model.task.metrics(scores, clips.targets),
+        train_clips=int(model.metadata.get("train_clips", 0)),
+        facts=provenance(),
+    )
+
+
+def write_result(
+    folder: str,
+    task: Any,
+    clips: LabelledClips,
+    scores: np.ndarray,
+    began: float,
+    *,
+    tags: dict[str, str],
+    train_clips: int,
+    facts: dict[str, Any],
+    trivial: dict[str, float] | None = None,
+) -> Record:
+    """Everything that a system's scores (n, C) of the test clips leave: predictions, missing clips, ``metrics.json``.
+
+    Args:
+        began: ``time.monotonic()`` at the start of the command.
+        facts: provenance. trivial: chance and the like, where the training labels are known.
+    """
+    result = Record(
+        tags=tags,
+        metric=task.primary,
+        metrics=task.metrics(scores, clips.targets),
         clips=len(clips),
         expected=clips.expected,
-        train_clips=int(model.metadata.get("train_clips", 0)),
+        train_clips=train_clips,
         seconds=time.monotonic() - began,
-        provenance=provenance(),
+        trivial=trivial or {},
+        provenance=facts,
     )
-    write_scores(Path(settings.out_dir), model.task, clips.utts, clips.labels, clips.targets, scores)
-    write_missing(Path(settings.out_dir), clips.missing)
-    record.save(Path(settings.out_dir) / "metrics.json", result)
+    out_dir = Path(folder)
+    write_scores(out_dir, task, clips.utts, clips.labels, clips.targets, scores)
+    write_missing(out_dir, clips.missing)
+    record.save(out_dir / "metrics.json", result)
     return result
 
 

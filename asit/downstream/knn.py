@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ import torch
 from asit import registry
 from asit.config import REQUIRED, Chosen, chosen, group, option, to_dict
 from asit.downstream.embedder import Embedder, EmbedderSettings, unit_length
-from asit.downstream.evaluate import write_missing, write_scores
+from asit.downstream.evaluate import write_result
 from asit.downstream.labelled import LabelledClips
 from asit.downstream.model import check_front_end
 from asit.errors import AsitError
@@ -94,22 +93,17 @@ def knn(settings: Settings) -> Record:
     test, queries = embedded(settings.test_dir)
     (scores,) = votes(queries, memory, labels, [best], settings.knn_temperature)
     facts = {**to_dict(settings), "k": best, "valid": {str(k): value for k, value in values.items()}}
-    result = Record(
+    return write_result(
+        settings.out_dir,
+        task,
+        test,
+        scores,
+        began,
         tags={**embedder.tags, "system": SYSTEM, **record.parse_tags(settings.tags)},
-        metric=task.primary,
-        metrics=task.metrics(scores, test.targets),
-        clips=len(test),
-        expected=test.expected,
         train_clips=len(train),
-        seconds=time.monotonic() - began,
+        facts={**facts, **provenance()},
         trivial=task.trivial(train.targets, test.targets),
-        provenance={**facts, **provenance()},
     )
-    out_dir = Path(settings.out_dir)
-    write_scores(out_dir, task, test.utts, test.labels, test.targets, scores)
-    write_missing(out_dir, test.missing)
-    record.save(out_dir / "metrics.json", result)
-    return result
 
 
 def votes(

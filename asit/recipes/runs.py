@@ -26,9 +26,13 @@ FINETUNED = {
     "scratch": ("from scratch", {"from_scratch": True}),
     "probe": ("linear probe", {"freeze_backbone": True}),
 }
-SYSTEMS = (*FINETUNED, "knn", "baseline")
 OF_TRIALS = ("pretrained", "scratch")  # systems that learn to embed speakers, which trials compare
-OF_CLIPS = ("pooling", "pool_slices", "probe_layer", "crop_frames", "scoring", "window_overlap", "eval_batch")
+# system that trains no network, a command and a kind of its own -> options that it takes from the configuration
+UNTRAINED = {
+    "knn": ("task", "pooling", "pool_slices", "probe_layer", "crop_frames", "scoring", "window_overlap", "eval_batch"),
+    "baseline": ("task",),
+}
+SYSTEMS = (*FINETUNED, *UNTRAINED)
 LISTS = ("", "all", "labelled", "pool")
 KINDS = ("pretrain", "finetune", "score", "baseline", "knn", "verify")
 
@@ -194,17 +198,12 @@ def _add(
     for system in run.systems:
         out = f"{settings.exp}/{name}_{system}_{turn.suffix}"
         own = {"train_dir": train, "valid_dir": valid, "out_dir": out}
-        if system == "baseline":
+        if system in UNTRAINED:
+            shared = {k: v for k, v in _read(folder / run.config).items() if k in UNTRAINED[system]} | own
+            shared |= {"model": init} if system == "knn" else {}
             for test, tag in tests.items():
                 place = {"test_dir": f"{settings.data}/{test}", "out_dir": f"{out}/{test}", "tags": tags + tag}
-                task = {k: v for k, v in _read(folder / run.config).items() if k == "task"}
-                found["baseline"].append({**task, **own, **place})
-            continue
-        if system == "knn":
-            shared = {k: v for k, v in _read(folder / run.config).items() if k in ("task", *OF_CLIPS)}
-            for test, tag in tests.items():
-                place = {"test_dir": f"{settings.data}/{test}", "out_dir": f"{out}/{test}", "tags": tags + tag}
-                found["knn"].append({**shared, **own, "model": init, **place})
+                found[system].append({**shared, **place})
             continue
         shown, options = FINETUNED[system]
         own |= {"init": init, "seed": turn.seed, "tags": [*tags, f"system={shown}"], **options}
