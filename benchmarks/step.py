@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from asit.config import from_dict, option, parse
+from asit.layers import recompute
 from asit.methods import asit
 from asit.schedules import Constant
 from asit.train.clipping import clip_gradients
@@ -49,6 +50,7 @@ LEVERS = {
     "adamw": "fused AdamW",
     "foreach": "clipping and teacher by foreach",
     "masks": "corruption of a batch on the device",
+    "recompute": "recompute: cheap",
 }
 ALL = frozenset(LEVERS)
 COMPILE = "compile"  # beside them: not a default
@@ -88,6 +90,7 @@ class Step:
         options = {"size": size, "attention": "auto" if "attention" in levers else "explicit", **VARIANTS[variant]}
         settings = from_dict(asit.Settings, {**options, "chunked_loss": "chunked" in levers, **more})
         self.learner = asit.build(settings, frames, MELS, 1000, 100).train().to(device)
+        recompute.choose(self.learner, "cheap" if "recompute" in levers else "nothing")
         if COMPILE in levers:
             compile_blocks(self.learner)
         self.masking = settings.masking.settings

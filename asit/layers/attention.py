@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asit.layers import recompute
+
 
 class Attention(nn.Module):
     """Self-attention with one joint query/key/value projection (bias included), as in ViT.
@@ -16,8 +18,8 @@ class Attention(nn.Module):
     Args:
         dim: width D.
         heads: number of heads H; D must be divisible by H.
-        backend: "sdpa" (torch's fused kernels), "explicit" (two matrix products and a softmax), or
-            "auto": explicit for bfloat16 on a CPU, where the fused kernel is slower, else fused.
+        backend: "sdpa" (torch's fused kernels), "explicit" (two matrix products and a softmax in float32), or
+            "auto": explicit with a softmax in bfloat16 for that on a CPU, where the fused kernel is slower, else fused.
     """
 
     def __init__(self, dim: int, heads: int, backend: str = "auto") -> None:
@@ -28,6 +30,7 @@ class Attention(nn.Module):
         self.backend = backend
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
+        self.recompute = "cheap"  # see asit.layers.recompute
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """(B, N, D) -> (B, N, D).
@@ -37,23 +40,37 @@ class Attention(nn.Module):
             valid: bool (B, N); keys where it is False are not attended to (padding).
         """
         b, n, d = x.shape
-        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)  # (B, H, N, D/H)
+        linear = recompute.linear if self.recompute == "cheap" else lambda x, layer: layer(x)
+        qkv = linear(x, self.qkv).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         mask = None if valid is None else valid[:, None, None, :]
-        explicit = self.backend == "explicit" or (
-            self.backend == "auto" and x.device.type == "cpu" and q.dtype == torch.bfloat16
-        )
-        attend = _explicit_attention if explicit else _fused_attention
-        return self.proj(attend(q, k, v, mask).transpose(1, 2).reshape(b, n, d))
+        attend = _fused_attention
+        if self.backend == "explicit":
+            attend = _explicit_attention
+        elif self.backend == "auto" and x.device.type == "cpu" and qkv.dtype == torch.bfloat16:
+            attend = _half_attention
+        return linear(attend(qkv, mask).transpose(1, 2).reshape(b, n, d), self.proj)
 
 
-def _fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+# All take queries, keys and values (3, B, H, N, D/H) and a mask bool (B, 1, 1, N) or None, and return (B, H, N, D/H).
 
 
-def _explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    if q.dtype == torch.bfloat16:  # whose matrix products copy strided operands each time, also in the backward pass
-        q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+def _fused_attention(qkv: Tensor, mask: Tensor | None) -> Tensor:
+    return F.scaled_dot_product_attention(*qkv, attn_mask=mask)
+
+
+def _explicit_attention(qkv: Tensor, mask: Tensor | None) -> Tensor:
+    q, k, v = qkv
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (B, H, N, N)
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     return scores.softmax(-1).to(v.dtype) @ v
+
+
+def _half_attention(qkv: Tensor, mask: Tensor | None) -> Tensor:
+    """Explicit, with no array in float32: the kernel of the softmax computes in float32 and rounds its result."""
+    q, k, v = qkv.contiguous()  # whose products copy strided operands each time, also in the backward pass
+    with torch.autocast(q.device.type, enabled=False):
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+        return scores.softmax(-1) @ v

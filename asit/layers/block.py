@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from asit.layers import recompute
 from asit.layers.attention import Attention
 from asit.layers.drop_path import DropPath
 
@@ -18,9 +21,12 @@ class Mlp(nn.Module):
         super().__init__()
         self.fc1 = nn.Linear(dim, int(dim * ratio))
         self.fc2 = nn.Linear(int(dim * ratio), dim)
+        self.recompute = "cheap"  # see asit.layers.recompute
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., D)."""
+        if self.recompute == "cheap":
+            return recompute.mlp(x, self.fc1, self.fc2)
         return self.fc2(F.gelu(self.fc1(x)))
 
 
@@ -34,8 +40,14 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.mlp = Mlp(dim, mlp_ratio)
         self.drop_path = DropPath(drop_path)
+        self.recompute = "cheap"  # see asit.layers.recompute
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """(B, N, D) -> (B, N, D); ``valid`` (B, N) bool hides padded keys."""
+        if self.recompute == "blocks" and torch.is_grad_enabled():
+            return checkpoint(self._forward, x, valid, use_reentrant=False)
+        return self._forward(x, valid)
+
+    def _forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         x = x + self.drop_path(self.attn(self.norm1(x), valid))
         return x + self.drop_path(self.mlp(self.norm2(x)))

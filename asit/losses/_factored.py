@@ -18,8 +18,10 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from asit.losses._centering import Centering, Entropies
 
-# Logits held at once, a few arrays of them. On a CPU they should stay in the cache.
-CHUNK = {"cpu": 2**20, "cuda": 2**26}
+# Logits that one matrix product makes, of teacher and student; the more, the less often the prototypes are read.
+PRODUCT = {"cpu": 2**22, "cuda": 2**26}
+# Of these, as many are taken through the softmax at once. On a CPU the few arrays of them should stay in the cache.
+CHUNK = {"cpu": 2**18, "cuda": 2**26}
 
 
 class Factored(NamedTuple):
@@ -52,7 +54,7 @@ def distil(
     centering: Centering,
     student_temp: float,
     teacher_temp: float,
-    chunk: int | None = None,
+    rows: tuple[int, int] | None = None,
 ) -> Distilled:
     """Mean cross-entropy of the student's softmax against the teacher's, row by row.
 
@@ -61,14 +63,14 @@ def distil(
         teacher: the teacher's logits of the same rows; gets no gradient.
         centering: holds the teacher's centre, which is not moved here.
         student_temp, teacher_temp: temperatures.
-        chunk: rows at once; None chooses by K and the device.
+        rows: of a matrix product, and of a softmax; None chooses by K and the device.
     """
     student, teacher = student.rows(), teacher.rows()
-    if chunk is None:
-        most = CHUNK.get(student.embeddings.device.type, CHUNK["cuda"])
-        chunk = max(16, most // student.prototypes.shape[0])
+    if rows is None:
+        device, kinds = student.embeddings.device.type, student.prototypes.shape[0]
+        rows = tuple(max(16, most.get(device, most["cuda"]) // kinds) for most in (PRODUCT, CHUNK))
     return Distilled(
-        *_Distil.apply(*student, *teacher, centering, student_temp, teacher_temp, chunk)  # type: ignore[no-untyped-call]
+        *_Distil.apply(*student, *teacher, centering, student_temp, teacher_temp, *rows)  # type: ignore[no-untyped-call]
     )
 
 
@@ -85,40 +87,47 @@ class _Distil(torch.autograd.Function):
         centering: Centering,
         student_temp: float,
         teacher_temp: float,
+        product: int,
         chunk: int,
     ) -> tuple[Tensor, ...]:
         rows, kinds = student.shape[0], student_prototypes.shape[0]
         wanted = ctx.needs_input_grad[:2]  # type: ignore[attr-defined]
-        weight, teacher_weight = student_prototypes.to(student.dtype), teacher_prototypes.to(teacher.dtype)
+        weight = student_prototypes.to(student.dtype)
+        # The temperatures divide the prototypes: K x d numbers instead of R x K.
+        sharp = (student_prototypes / student_temp).to(student.dtype)
+        teacher_sharp = (teacher_prototypes / teacher_temp).to(teacher.dtype)
+        center = centering.center / teacher_temp
         by_row = torch.empty_like(student) if wanted[0] else None
         by_prototype = torch.zeros_like(student_prototypes, dtype=torch.float32) if wanted[1] else None
-        loss, total = (torch.zeros(n, dtype=torch.float32, device=student.device) for n in (1, kinds))
+        loss = torch.zeros((), dtype=torch.float32, device=student.device)
         entropies = Entropies(rows, kinds, student.device)
-        for start in range(0, rows, chunk):
-            at = slice(start, start + chunk)
-            logits = F.linear(teacher[at], teacher_weight).float()
-            total += logits.sum(dim=0)
-            targets = centering.targets(logits, teacher_temp)
-            entropies.add(targets, start)
-            scores = F.linear(student[at], weight).float().div_(student_temp).log_softmax(dim=-1)
-            loss -= torch.dot(targets.flatten(), scores.flatten())
-            if not any(wanted):
-                continue
-            # The targets of a row sum to 1, so the gradient of the scaled logits is softmax - targets.
-            slope = scores.exp_().sub_(targets).div_(student_temp * rows).to(student.dtype)
+        for first in range(0, rows, product):
+            at = slice(first, first + product)
+            logits, scores = F.linear(teacher[at], teacher_sharp), F.linear(student[at], sharp)
+            for start in range(0, len(logits), chunk):
+                some = slice(start, start + chunk)
+                targets = F.softmax(logits[some].float() - center, dim=-1)
+                entropies.add(targets, first + start)
+                log_share = F.log_softmax(scores[some].float(), dim=-1)
+                loss -= torch.dot(targets.flatten(), log_share.flatten())
+                if any(wanted):
+                    # The targets of a row sum to 1, so the gradient of the sharpened logits is softmax - targets.
+                    scores[some] = log_share.exp_().sub_(targets)
             if by_row is not None:
-                torch.mm(slope, weight, out=by_row[at])
+                torch.mm(scores, weight, out=by_row[at])
             if by_prototype is not None:
-                by_prototype += slope.t() @ student[at]
+                by_prototype += scores.t() @ student[at]
         ctx.save_for_backward(*(x for x in (by_row, by_prototype) if x is not None))
-        ctx.wanted = wanted  # type: ignore[attr-defined]
+        ctx.wanted, ctx.scale = wanted, 1 / (student_temp * rows)  # type: ignore[attr-defined]
+        total = teacher_prototypes.float() @ teacher.sum(dim=0, dtype=torch.float32)  # the sum of products
         entropy, mean_entropy = entropies.result()
         ctx.mark_non_differentiable(total, entropy, mean_entropy)
-        return loss[0] / rows, total, entropy, mean_entropy
+        return loss / rows, total, entropy, mean_entropy
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         saved = iter(ctx.saved_tensors)  # type: ignore[attr-defined]
-        found = [next(saved) * gradient if wanted else None for wanted in ctx.wanted]  # type: ignore[attr-defined]
-        return (*found, None, None, None, None, None, None)
+        scale = gradient * ctx.scale  # type: ignore[attr-defined]
+        found = [next(saved) * scale if wanted else None for wanted in ctx.wanted]  # type: ignore[attr-defined]
+        return (*found, None, None, None, None, None, None, None)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from asit.data.loader import Batches
 from asit.errors import AsitError
+from asit.layers import recompute
 from asit.seeding import derive
 from asit.train import distributed
 from asit.train.checkpoint import CheckpointDir
@@ -70,6 +71,7 @@ class Loop:
         self.steps_per_epoch = batches.plan.steps_per_epoch
         self.total = settings.total_steps(self.steps_per_epoch)
         self.module: nn.Module = learner.to(place.device).train()  # type: ignore[attr-defined]
+        recompute.choose(self.module, settings.recompute)
         if settings.compile:
             compile_blocks(self.module)
         lr = settings.lr_of_step(self.steps_per_epoch, batches.plan.global_batch)
@@ -78,9 +80,8 @@ class Loop:
         self.bf16 = use_bf16(settings.precision, place.device)
         self.generator = torch.Generator(device=place.device)
         self.checkpoints = CheckpointDir(self.out_dir / "checkpoints", settings.keep)
-        self.guard = Guard(
-            self.module, min(settings.bad_steps, self.total - 1)
-        )  # a run of bad steps only has learned nothing
+        # A run of bad steps only has learned nothing.
+        self.guard = Guard(self.module, min(settings.bad_steps, self.total - 1))
         self.step = 0
         self._names: list[str] = []  # of the logged losses, the same at every step
         self._sums: Tensor | None = None  # of the losses since the last log line, and the number of good steps

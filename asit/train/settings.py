@@ -7,6 +7,7 @@ from typing import Any
 
 from asit.config import option, to_dict
 from asit.errors import AsitError
+from asit.layers import recompute
 from asit.schedules import Constant, Cosine, Schedule, StepDecay
 from asit.train.precision import CHOICES
 
@@ -45,6 +46,12 @@ class TrainSettings:
         "fp32", "arithmetic of the forward pass; auto: bf16 (autocast) where the hardware has it", choices=CHOICES
     )
     compile: bool = option(False, "compile the transformer's blocks (torch.compile); no gain was measured on a CPU")
+    recompute: str = option(
+        "cheap",
+        "what the backward pass makes again instead of keeping it: nothing; cheap: weights in bf16 and activation "
+        "functions; blocks: all inside a transformer block (least memory, a forward pass more)",
+        choices=recompute.CHOICES,
+    )
     ngpu: int | None = option(None, "GPUs on this machine; 0: CPU; none: one if there is one, else CPU", least=0)
     num_procs: int = option(1, "processes when training on the CPU (gloo)", least=1)
     threads: int = option(0, "CPU threads per process; 0: all cores shared among the processes", least=0)
@@ -111,7 +118,7 @@ class TrainSettings:
 FREE = frozenset({
     "batch_size", "accum", "ngpu", "num_procs", "threads", "num_workers", "prefetch", "log_every", "save_every",
     "save_minutes", "keep", "picture_every", "tensorboard", "bad_steps", "data_dir", "out_dir", "export",
-    "chunked_loss", "compile",
+    "chunked_loss", "compile", "recompute",
 })  # fmt: skip
 
 

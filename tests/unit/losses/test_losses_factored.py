@@ -21,13 +21,13 @@ def factors(rows: int, dtype: torch.dtype = torch.float32) -> tuple[Factored, Fa
     return Factored(embeddings, prototypes), Factored(parts[2].to(dtype), parts[3])
 
 
-@given(rows=st.integers(1, 40), chunk=st.integers(1, 50))
+@given(rows=st.integers(1, 40), product=st.integers(1, 50), chunk=st.integers(1, 50))
 @settings(max_examples=30, deadline=None)
-def test_same_as_the_formula_for_any_chunk(rows: int, chunk: int) -> None:
+def test_same_as_the_formula_for_any_chunk(rows: int, product: int, chunk: int) -> None:
     student, teacher = factors(rows)
     centering = Centering(K)
     centering.center.copy_(torch.linspace(-1, 1, K))
-    found = distil(student, teacher, centering, 0.1, 0.05, chunk)
+    found = distil(student, teacher, centering, 0.1, 0.05, (product, chunk))
     gradients = torch.autograd.grad(3 * found.loss, list(student))
     p = torch.softmax((teacher.logits() - centering.center) / 0.05, dim=-1)
     expected = -(p * torch.log_softmax(student.logits() / 0.1, dim=-1)).sum(dim=-1).mean()
@@ -45,7 +45,7 @@ def test_gradient_against_finite_differences() -> None:
     centering = Centering(K)
 
     def loss(embeddings: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:
-        return distil(Factored(embeddings, prototypes), fixed, centering, 0.5, 0.5, 2).loss
+        return distil(Factored(embeddings, prototypes), fixed, centering, 0.5, 0.5, (4, 2)).loss
 
     inputs = [x.detach().double().requires_grad_() for x in student]
     # The sums are kept in float32, so the step of the differences must be large.
