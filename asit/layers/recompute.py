@@ -40,7 +40,9 @@ def mlp(x: Tensor, first: nn.Linear, second: nn.Linear) -> Tensor:
 
 def _autocast(x: Tensor) -> Tensor:
     kind = x.device.type
-    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return x
+    return x.to(torch.get_autocast_dtype(kind))
 
 
 def _apply(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

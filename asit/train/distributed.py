@@ -102,6 +102,14 @@ def largest_(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
+def from_main(value: str) -> str:
+    """The main rank's string, on all ranks."""
+    values: list[str] = [value]
+    if world_size() > 1:
+        dist.broadcast_object_list(values, src=0, device=torch.device("cpu"))
+    return values[0]
+
+
 def same_everywhere(value: str, what: str) -> None:
     """Check that all ranks hold the same string.
 

@@ -1,4 +1,4 @@
-"""The optimiser: fused Adam or AdamW whose groups follow the schedules, and which skips a step on the device."""
+"""The optimiser: Adam or AdamW whose groups follow the schedules, and which skips a bad step."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from asit.train.settings import TrainSettings
 
 
 class Optimizer:
-    """Fused Adam(W) over groups of :func:`asit.train.param_groups.param_groups`."""
+    """Adam(W) over groups of :func:`asit.train.param_groups.param_groups`."""
 
     def __init__(
         self, groups: Sequence[dict[str, Any]], settings: TrainSettings, lr: Schedule, weight_decay: Schedule
     ) -> None:
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
         beta1, beta2 = settings.betas
-        self._torch = kind(list(groups), lr=0.0, betas=(beta1, beta2), eps=settings.eps, weight_decay=0.0, fused=True)
+        self._fused = settings.optimizer_kernel in ("auto", "fused")  # the fastest on every device that has it
+        how = {"fused": True} if self._fused else {"foreach": settings.optimizer_kernel == "foreach"}
+        self._torch = kind(list(groups), lr=0.0, betas=(beta1, beta2), eps=settings.eps, weight_decay=0.0, **how)
         self.lr, self.weight_decay = lr, weight_decay
         self._parameters = [p for g in self._torch.param_groups for p in g["params"]]
 
@@ -34,14 +36,18 @@ class Optimizer:
     def update(self, step: int, bad: torch.Tensor) -> None:
         """One update with the schedules' values at ``step``.
 
-        ``bad`` is a float32 scalar on the device: 1 leaves parameters, moments and step counts as they are (the
-        mechanism of ``torch.amp.GradScaler``, so that nothing waits for the host).
+        ``bad`` is a float32 scalar on the device: 1 leaves parameters, moments and step counts as they are. The
+        fused kernel looks at it there (the mechanism of ``torch.amp.GradScaler``), so that nothing waits for the
+        host; the others must wait.
         """
         lr, weight_decay = self.lr[step], self.weight_decay[step]
         for group in self._torch.param_groups:
             group["lr"] = lr * group["lr_scale"]
             group["weight_decay"] = weight_decay if group["decay"] else 0.0
-        self._torch.grad_scale, self._torch.found_inf = None, bad
+        if self._fused:
+            self._torch.grad_scale, self._torch.found_inf = None, bad
+        elif bad:
+            return
         self._torch.step()
 
     def state_dict(self) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from asit.io.ark import ArkWriter
 from asit.io.table import write_table
 
 
-def make_pool(path, clips=24, mels=16, frames=(40, 90), seed=0):
+def make_pool(path, clips=24, mels=16, frames=(40, 90), seed=0, compression=0):
     random = np.random.default_rng(seed)
     lengths = {f"utt{i:03d}": int(random.integers(*frames)) for i in range(clips)}
     path.mkdir(parents=True)
-    with ArkWriter(path / "f.ark", path / "feats.scp") as writer:
+    with ArkWriter(path / "f.ark", path / "feats.scp", compression) as writer:
         for utt, length in lengths.items():
             writer.write(utt, (random.standard_normal((length, mels)) * 4 - 4).astype(np.float32))
     write_table(path / "utt2num_frames", {u: str(n) for u, n in lengths.items()})

@@ -33,7 +33,7 @@ def step(network: nn.Module) -> tuple[torch.Tensor, list[torch.Tensor]]:
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_same_values_and_names(network, backend) -> None:
     plain = copy.deepcopy(network)
-    assert compile_blocks(network, backend) == 2
+    assert compile_blocks(network, backend=backend) == 2
     assert network.state_dict().keys() == plain.state_dict().keys()
     (expected, gradients), (found, others) = step(plain), step(network)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
@@ -45,3 +45,8 @@ def test_no_compiler(network, monkeypatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(AsitError, match=r"no C\+\+ compiler"):
         compile_blocks(network)
+
+
+def test_graphs_need_a_gpu(network) -> None:
+    with pytest.raises(AsitError, match="CUDA graphs need a GPU"):
+        compile_blocks(network, graphs=True)
