@@ -51,6 +51,7 @@ LEVERS = {
     "foreach": "clipping and teacher by foreach",
     "masks": "corruption of a batch on the device",
     "recompute": "recompute: cheap",
+    "packed": "global and local views in one pass (v2)",
 }
 ALL = frozenset(LEVERS)
 COMPILE = "compile"  # beside them: not a default
@@ -88,7 +89,8 @@ class Step:
         self.levers, self.device = levers, device
         torch.manual_seed(0)
         options = {"size": size, "attention": "auto" if "attention" in levers else "explicit", **VARIANTS[variant]}
-        settings = from_dict(asit.Settings, {**options, "chunked_loss": "chunked" in levers, **more})
+        settings = from_dict(asit.Settings, {**options, "chunked_loss": "chunked" in levers,
+                                            "pack_views": "packed" in levers, **more})  # fmt: skip
         self.learner = asit.build(settings, frames, MELS, 1000, 100).train().to(device)
         recompute.choose(self.learner, "cheap" if "recompute" in levers else "nothing")
         if COMPILE in levers:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asit.layers import recompute
+from asit.layers.drop_path import Packed
 
 
 class Attention(nn.Module):
@@ -32,23 +33,33 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.recompute = "cheap"  # see asit.layers.recompute
 
-    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """(B, N, D) -> (B, N, D).
+    def forward(self, x: Tensor, valid: Tensor | None = None, packed: Packed | None = None) -> Tensor:
+        """(B, N, D) -> (B, N, D), or with ``packed`` (M, D) -> (M, D).
 
         Args:
             x: tokens.
             valid: bool (B, N); keys where it is False are not attended to (padding).
+            packed: shapes of the batches whose tokens lie behind one another; a token sees its own clip only.
         """
-        b, n, d = x.shape
         linear = recompute.linear if self.recompute == "cheap" else lambda x, layer: layer(x)
-        qkv = linear(x, self.qkv).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        qkv = linear(x, self.qkv)
+        if packed is None:
+            return linear(self._attend(qkv, valid), self.proj)
+        parts = qkv.split([b * n for b, n in packed])
+        seen = [self._attend(part.unflatten(0, shape), None) for part, shape in zip(parts, packed, strict=True)]
+        return linear(torch.cat([part.flatten(0, 1) for part in seen]), self.proj)
+
+    def _attend(self, qkv: Tensor, valid: Tensor | None) -> Tensor:
+        """(B, N, 3 * D) -> (B, N, D)."""
+        b, n, d = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+        qkv = qkv.reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         mask = None if valid is None else valid[:, None, None, :]
         attend = _fused_attention
         if self.backend == "explicit":
             attend = _explicit_attention
-        elif self.backend == "auto" and x.device.type == "cpu" and qkv.dtype == torch.bfloat16:
+        elif self.backend == "auto" and qkv.device.type == "cpu" and qkv.dtype == torch.bfloat16:
             attend = _half_attention
-        return linear(attend(qkv, mask).transpose(1, 2).reshape(b, n, d), self.proj)
+        return attend(qkv, mask).transpose(1, 2).reshape(b, n, d)
 
 
 # All take queries, keys and values (3, B, H, N, D/H) and a mask bool (B, 1, 1, N) or None, and return (B, H, N, D/H).

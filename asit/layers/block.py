@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from asit.layers import recompute
 from asit.layers.attention import Attention
-from asit.layers.drop_path import DropPath
+from asit.layers.drop_path import DropPath, Packed
 
 LAYER_NORM_EPS = 1e-6  # as in ViT; PyTorch's default is 1e-5
 
@@ -42,12 +42,12 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
         self.recompute = "cheap"  # see asit.layers.recompute
 
-    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """(B, N, D) -> (B, N, D); ``valid`` (B, N) bool hides padded keys."""
+    def forward(self, x: Tensor, valid: Tensor | None = None, packed: Packed | None = None) -> Tensor:
+        """(B, N, D) -> (B, N, D); ``valid`` (B, N) bool hides padded keys. With ``packed`` (M, D) -> (M, D)."""
         if self.recompute == "blocks" and torch.is_grad_enabled():
-            return checkpoint(self._forward, x, valid, use_reentrant=False)
-        return self._forward(x, valid)
+            return checkpoint(self._forward, x, valid, packed, use_reentrant=False)
+        return self._forward(x, valid, packed)
 
-    def _forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x), valid))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+    def _forward(self, x: Tensor, valid: Tensor | None, packed: Packed | None) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm1(x), valid, packed), packed)
+        return x + self.drop_path(self.mlp(self.norm2(x)), packed)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+
+Packed = Sequence[tuple[int, int]]
+"""Shapes (B, N) of batches of clips whose tokens lie behind one another, M = sum of B * N in all."""
 
 
 class DropPath(nn.Module):
@@ -19,13 +24,17 @@ class DropPath(nn.Module):
             raise ValueError(f"drop path rate must lie in [0, 1), found {rate}")
         self.rate = rate
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, ...) -> (B, ...)."""
+    def forward(self, x: Tensor, packed: Packed | None = None) -> Tensor:
+        """(B, ...) -> (B, ...), or with ``packed`` (M, ...) -> (M, ...), whose rows of a clip share their fate."""
         if self.rate == 0 or not self.training:
             return x
         keep = 1 - self.rate
-        mask = torch.rand(x.shape[0], *([1] * (x.ndim - 1)), device=x.device) < keep
-        return x * (mask / keep).to(x.dtype)
+        clips = x.shape[0] if packed is None else sum(b for b, _ in packed)
+        scale = ((torch.rand(clips, device=x.device) < keep) / keep).to(x.dtype)
+        if packed is not None:
+            parts = scale.split([b for b, _ in packed])
+            scale = torch.cat([part.repeat_interleave(n) for part, (_, n) in zip(parts, packed, strict=True)])
+        return x * scale.view(-1, *([1] * (x.ndim - 1)))
 
     def extra_repr(self) -> str:
         """The rate, for ``print(model)``."""

@@ -55,6 +55,9 @@ class Settings:
     chunked_loss: bool = option(
         True, "never hold all logits of the patch tokens at once: less memory and time, same values"
     )
+    pack_views: bool = option(
+        True, "global and local views in one pass of the student: fewer, larger matrix products, same values"
+    )
     reconstruct_all: bool = option(False, "reconstruct every bin instead of the corrupted ones")
     global_weight: float = option(0.5, "weight of the global loss; v1 1, v2 0.5", least=0)
     local_weight: float = option(0.5, "weight of the local loss; v1 1, v2 0.5", least=0)
@@ -227,4 +230,4 @@ def _network(settings: Settings, frames: int, mels: int) -> PretrainingNetwork:
     )
     for head in (projection, reconstruction):
         head.apply(vit.init_weights)
-    return PretrainingNetwork(backbone, projection, reconstruction)
+    return PretrainingNetwork(backbone, projection, reconstruction, settings.pack_views)

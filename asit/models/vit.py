@@ -6,6 +6,7 @@ the released ASiT checkpoints map one to one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -114,6 +115,30 @@ class VisionTransformer(nn.Module):
         Raises:
             AsitError: wrong number of mel bins, or an input shorter than one patch.
         """
+        x, grid = self._embed(x)
+        valid = None if lengths is None else self._valid(lengths, grid)  # (B, N)
+        keys = None if valid is None else torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)
+        for block in self.blocks[: self.num_layers if layer is None else layer]:
+            x = block(x, keys)
+        x = self.norm(x)
+        return Tokens(x[:, 0], x[:, 1:], valid)
+
+    def forward_packed(self, batches: Sequence[Tensor]) -> list[Tokens]:
+        """As :meth:`forward` of each of some batches (B, 1, T, F) of different T and B, in one pass.
+
+        Every linear layer sees the tokens of all batches at once; attention stays within a clip.
+        """
+        embedded = [self._embed(x)[0] for x in batches]
+        packed = [(x.shape[0], x.shape[1]) for x in embedded]
+        x = torch.cat([x.flatten(0, 1) for x in embedded])
+        for block in self.blocks:
+            x = block(x, packed=packed)
+        parts = self.norm(x).split([b * n for b, n in packed])
+        shaped = [part.unflatten(0, shape) for part, shape in zip(parts, packed, strict=True)]
+        return [Tokens(x[:, 0], x[:, 1:], None) for x in shaped]
+
+    def _embed(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Class token and patches with their positions, (B, 1 + N, D), and the grid of the patches."""
         frames, mels = x.shape[-2:]
         grid = self.patch_embed.grid(frames, mels)
         if mels != self.input_size[1] or 0 in grid:
@@ -122,13 +147,7 @@ class VisionTransformer(nn.Module):
                 f"found {mels} bins x {frames} frames"
             )
         x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), self.patch_embed(x)], dim=1)
-        x = x + fit_positions(self.pos_embed, self.grid, grid, self.settings.position_fit)
-        valid = None if lengths is None else self._valid(lengths, grid)  # (B, N)
-        keys = None if valid is None else torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)
-        for block in self.blocks[: self.num_layers if layer is None else layer]:
-            x = block(x, keys)
-        x = self.norm(x)
-        return Tokens(x[:, 0], x[:, 1:], valid)
+        return x + fit_positions(self.pos_embed, self.grid, grid, self.settings.position_fit), grid
 
     def _valid(self, lengths: Tensor, grid: tuple[int, int]) -> Tensor:
         starts = torch.arange(grid[0], device=lengths.device) * self.patch_embed.stride[0]
