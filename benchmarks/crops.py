@@ -30,6 +30,7 @@ from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.io import ark
 from asit.io.ark import ArkWriter, read_matrix, read_rows
+from asit.io.ark_backends import BACKENDS
 from asit.io.ark_files import OpenFiles
 from asit.io.table import read_table, write_table
 
@@ -206,7 +207,7 @@ def formats(folder: Path, feats: np.ndarray, seconds: dict[str, float]) -> None:
     matrix = feats[:998]
     write: dict[str, list[float]] = {}
     rows = []
-    names = {f"{name}: {backend}": (method, backend) for name, method in FORMATS.items() for backend in ark.BACKENDS}
+    names = {f"{name}: {backend}": (method, backend) for name, method in FORMATS.items() for backend in BACKENDS}
 
     def write_ten(method: int, backend: str) -> None:
         with ArkWriter(folder / "w.ark", None, method, backend) as writer:
@@ -220,13 +221,11 @@ def formats(folder: Path, feats: np.ndarray, seconds: dict[str, float]) -> None:
             writer.write("u", matrix)
         error = np.abs(read_matrix(read_table(folder / "e.scp")["u"]) - matrix)
         megabytes = os.path.getsize(folder / "e.ark") / len(matrix) * 360_000 / 1e6
-        speeds = [
-            f"{100 / statistics.median(write[f'{name}: {b}']):,.0f}" for b in ark.BACKENDS if f"{name}: {b}" in write
-        ]
+        speeds = [f"{100 / statistics.median(write[f'{name}: {b}']):,.0f}" for b in BACKENDS if f"{name}: {b}" in write]
         reads = [f"{1 / seconds[name]:,.0f}", f"{1 / seconds[f'{name}, long']:,.0f}"]
         rows.append([name, f"{megabytes:.0f}", f"{error.max():.3f}", f"{error.mean():.4f}", " / ".join(speeds), *reads])
     columns = ["format (method)", "MB an hour", "largest error", "mean error"]
-    columns += ["written, x real time: " + " / ".join(b for b in ark.BACKENDS), "crops/s/core, 10 s", "of the longest"]
+    columns += ["written, x real time: " + " / ".join(b for b in BACKENDS), "crops/s/core, 10 s", "of the longest"]
     notes = [
         "Errors in natural-log units of log-mels of speech (standard deviation about 4.5).",
         "Method 2 (Kaldi's for speech features) lies column by column: of a long recording a crop is 128 pieces of the "

@@ -1,10 +1,8 @@
-"""Kaldi archives of float matrices. The only module that knows kaldiio and kaldi_native_io.
+"""Kaldi archives of float matrices.
 
-All back ends read and write the same archives; ``ASIT_ARK_BACKEND`` or the argument `backend` picks one. ``asit``,
+``ASIT_ARK_BACKEND`` or the argument `backend` picks what reads and writes them (:mod:`asit.io.ark_backends`). ``asit``,
 the default, reads the rows that are asked for and nothing else (:mod:`asit.io.ark_codec`), with the arithmetic of
-Kaldi; the libraries read whole matrices. kaldiio's licence is for evaluation, kaldi_native_io is Apache-2.0. Neither
-library ever opens a file name from an scp file as kaldiio would (it runs ``cmd |`` in a shell and unpickles ``PKL``
-entries): names and heads are checked first.
+Kaldi.
 
 Compression methods (Kaldi ``CompressionMethod``): 0 none; 1 automatic (2, or 3 below nine rows); 2 one byte with
 percentiles per column, for speech features; 3 two bytes, range of the matrix; 4 two bytes, whole numbers
@@ -14,49 +12,20 @@ percentiles per column, for speech features; 3 two bytes, range of the matrix; 4
 from __future__ import annotations
 
 import contextlib
-import importlib
-import io
 import os
-import struct
 import tempfile
 from types import ModuleType, TracebackType
-from typing import IO, Protocol
+from typing import IO
 
 import numpy as np
 
-from asit.errors import AsitError, nearest
+from asit.errors import AsitError
 from asit.io import ark_codec, ark_spec, atomic, pipes
+from asit.io.ark_backends import Sink, load_backend, open_sink, read_array
 from asit.io.ark_files import OpenFiles
 from asit.io.table import key_problem
 
-BACKENDS = {
-    "asit": "",
-    "kaldiio": "pip install kaldiio",
-    "kaldi_native_io": "pip install 'asit[native-io]'",
-}
-# What the libraries raise on bytes that are not what they expect.
-_READ_ERRORS = (ValueError, AssertionError, RuntimeError, struct.error, OSError, MemoryError)
 _open_files = OpenFiles()
-
-
-def load_backend(backend: str | None = None) -> ModuleType | None:
-    """The library to use: `backend`, else ``ASIT_ARK_BACKEND``, else asit, which needs none (None).
-
-    Raises:
-        AsitError: unknown name, or not installed (the message says how to install it).
-    """
-    name = (backend or os.environ.get("ASIT_ARK_BACKEND") or "asit").replace("-", "_")
-    if name not in BACKENDS:
-        raise AsitError(f"unknown ark backend '{name}': {nearest(name, BACKENDS)}")
-    if name == "asit":
-        return None
-    try:
-        return importlib.import_module("kaldiio.matio" if name == "kaldiio" else name)
-    except ImportError as error:
-        raise AsitError(
-            f"ark backend '{name}' cannot be loaded ({error}): install it with {BACKENDS[name]}, "
-            "or use the default one, ASIT_ARK_BACKEND=asit"
-        ) from None
 
 
 def read_matrix(spec: str, allow_pipes: bool = False, backend: str | None = None) -> np.ndarray:
@@ -141,13 +110,13 @@ class ArkWriter:
         self.compression = compression
         self._library = load_backend(backend)
         self._temporary = atomic.temporary_name(self.ark_path)
-        self._sink: _Sink | None = None
+        self._sink: Sink | None = None
         self._lines: dict[str, str] = {}
 
     def __enter__(self) -> ArkWriter:
         try:
             os.makedirs(os.path.dirname(self.ark_path) or ".", exist_ok=True)
-            self._sink = _open_sink(self._library, self._temporary)
+            self._sink = open_sink(self._library, self._temporary)
         except OSError as error:
             raise atomic.cannot_write(self.ark_path, error) from error
         return self
@@ -238,7 +207,7 @@ def _read_file(spec: ark_spec.Spec, library: ModuleType | None) -> np.ndarray:
     try:
         if library is not None:
             with open(spec.path, "rb") as stream:
-                return _read_stream(stream, spec, spec.path, library)
+                return _cut(read_array(stream, spec, spec.path, library), spec)
         try:
             return _read_range(spec)
         except OSError:
@@ -303,105 +272,3 @@ def _read_pipe(text: str, library: ModuleType | None) -> np.ndarray:
             return _read_file(ark_spec.Spec(text, path, None, parsed.rows, parsed.columns), library)
         finally:
             _open_files.forget(path)
-
-
-def _read_stream(stream: IO[bytes], spec: ark_spec.Spec, path: str, library: ModuleType) -> np.ndarray:
-    head = ark_spec.check(stream, spec)
-    try:
-        if head.kind == "TEXT":  # kaldiio takes "0 0.5" for whole numbers, by its first value
-            array = ark_spec.read_text(stream, spec)
-        elif library.__name__ == "kaldiio.matio":
-            array = library.read_kaldi(stream)
-        else:
-            reader = library.FloatVector if head.kind in ("FV", "DV") else library.FloatMatrix
-            array = reader.read(f"{path}:{spec.offset or 0}").numpy()
-    except _READ_ERRORS as error:
-        reason = " ".join(str(error).split())[-200:]
-        raise AsitError(f"'{spec.text}': corrupt archive ({type(error).__name__}: {reason}); make it anew") from None
-    return _cut(array, spec)
-
-
-def _open_sink(library: ModuleType | None, path: str) -> _Sink:
-    if library is None:
-        return _OwnSink(path)
-    return (_KaldiioSink if library.__name__ == "kaldiio.matio" else _NativeSink)(library, path)
-
-
-class _Sink(Protocol):
-    """An archive being written."""
-
-    def write(self, utt: str, array: np.ndarray, compression: int) -> int:
-        """Append; the offset of the matrix (behind its key)."""
-        ...
-
-    def close(self) -> None:
-        """Flush and close."""
-        ...
-
-
-class _OwnSink:
-    """An archive written by :mod:`asit.io.ark_codec`."""
-
-    def __init__(self, path: str) -> None:
-        self.stream: io.BufferedWriter = open(path, "wb")  # noqa: SIM115 - lives until close()
-
-    def write(self, utt: str, array: np.ndarray, compression: int) -> int:
-        head, values = ark_codec.encode(array, compression)
-        self.stream.write(f"{utt} ".encode())
-        offset = self.stream.tell()
-        self.stream.write(head)
-        self.stream.write(values.data)
-        return offset
-
-    def close(self) -> None:
-        self.stream.close()
-
-
-class _KaldiioSink:
-    """An archive written by kaldiio."""
-
-    def __init__(self, library: ModuleType, path: str) -> None:
-        self.library = library
-        self.stream: io.BufferedWriter = open(path, "wb")  # noqa: SIM115 - lives until close()
-
-    def write(self, utt: str, array: np.ndarray, compression: int) -> int:
-        self.stream.write(f"{utt} ".encode())
-        offset = self.stream.tell()
-        self.library.write_array(self.stream, array, compression_method=compression or None)
-        return offset
-
-    def close(self) -> None:
-        self.stream.close()
-
-
-class _NativeSink:
-    """An archive written by kaldi_native_io: the C++ stream is flushed to learn the offsets."""
-
-    def __init__(self, library: ModuleType, path: str) -> None:
-        self.library, self.path = library, path
-        with open(path, "wb"):  # the same errors as the other back end: no permission, no folder
-            pass
-        self.writer = None
-        self.vectors = False
-
-    def write(self, utt: str, array: np.ndarray, compression: int) -> int:
-        if self.writer is None:
-            self.vectors = array.ndim == 1
-            matrices = self.library.CompressedMatrixWriter if compression else self.library.FloatMatrixWriter
-            self.writer = (self.library.FloatVectorWriter if self.vectors else matrices)(f"ark:{self.path}")
-        if self.vectors != (array.ndim == 1):
-            raise AsitError(f"utterance '{utt}': kaldi_native_io cannot mix matrices and vectors in one archive")
-        offset = os.path.getsize(self.path) + len(utt.encode()) + 1
-        try:
-            if compression:
-                self.writer.write(utt, array, self.library.CompressionMethod(compression))
-            else:
-                self.writer.write(utt, array)
-            self.writer.flush()
-        except RuntimeError as error:
-            raise OSError(0, " ".join(str(error).split())[-200:]) from None
-        return offset
-
-    def close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asit.errors import AsitError
-from asit.io.ark import BACKENDS, ArkWriter, load_backend, read_matrix, read_vector
+from asit.io.ark import ArkWriter, read_matrix, read_vector
+from asit.io.ark_backends import BACKENDS, load_backend
 from asit.io.table import read_table
 
 ALL = list(BACKENDS)
