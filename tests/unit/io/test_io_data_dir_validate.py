@@ -7,7 +7,8 @@ import soundfile
 from asit.bin import validate_data_dir
 from asit.errors import AsitError
 from asit.io.ark import ArkWriter
-from asit.io.data_dir_validate import PER_FILE, Checks, find_problems, validate
+from asit.io.data_dir_findings import PER_FILE
+from asit.io.data_dir_validate import Checks, find_problems, validate
 
 FULL = Checks(require_feats=True, require_text=True, require_labels=True, check_audio=True, check_feats=True)
 
