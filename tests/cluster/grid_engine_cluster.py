@@ -191,5 +191,5 @@ def reason_to_skip() -> str:
     if absent:
         return f"no Grid Engine here ({', '.join(absent)}): {how}"
     if os.getuid() != 0:
-        return "the tests start Grid Engine's daemons only as root"
+        return "Grid Engine's daemons are started only as root: run pytest as root"
     return ""

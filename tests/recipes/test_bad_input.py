@@ -154,10 +154,8 @@ def test_validation(refused, capfd, home, table, change, expected) -> None:
         assert re.search(pattern, err), err
 
 
-@pytest.mark.parametrize(("table", "change", "expected"), DAMAGED_TABLES[:4])
+@pytest.mark.parametrize(("table", "change", "expected"), [row for row in DAMAGED_TABLES[:4] if row[0] == "wav.scp"])
 def test_commands_that_read_damaged_tables(refused, table, change, expected) -> None:
-    if table == "text":
-        pytest.skip("no other command reads text")
     edit(f"{DATA}/{table}", change)
     assert re.search(expected[0], refused("make_fbank", *FEATS))
 

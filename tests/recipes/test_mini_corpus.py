@@ -201,7 +201,7 @@ def test_copies_and_stretches_are_found() -> None:
     assert len(selection.same_recordings(across)) == 1
 
 
-@pytest.mark.skipif("ASIT_MINI_PACKAGES" not in os.environ, reason="ASIT_MINI_PACKAGES names no folder of .deb files")
+@pytest.mark.skipif("ASIT_MINI_PACKAGES" not in os.environ, reason="set ASIT_MINI_PACKAGES to the folder of .deb files")
 def test_packages_give_the_committed_corpus() -> None:
     command = [
         sys.executable,

@@ -177,7 +177,7 @@ def test_hash_is_mandatory_and_an_other_file_is_not_replaced(tmp_path):
 
 
 def test_two_processes_at_once(server, tmp_path):
-    fcntl = pytest.importorskip("fcntl")
+    fcntl = pytest.importorskip("fcntl", reason="only Python on Linux and macOS has fcntl: run the tests there")
     with open(tmp_path / "f.part", "ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(AsitError, match="another process is fetching"):

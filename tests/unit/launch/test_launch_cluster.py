@@ -129,7 +129,7 @@ def test_dry_run_shows_the_submission_and_submits_nothing(slurm, tmp_path):
     assert not (tmp_path / "log/x.log").exists()
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere: run pytest as another user")
 def test_a_folder_that_belongs_to_somebody_else(slurm, tmp_path):
     (tmp_path / "log").mkdir(mode=0o500)
     assert "cannot write to the folder of the log" in run(tmp_path, "log/x.log", "true", code=1)
