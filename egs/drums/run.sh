@@ -19,7 +19,7 @@ tables=local                        # folder of packages.tsv, kits.tsv and recor
 mixtures="1000 200 400"             # mixtures for training, validation, test
 fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # small-corpus ASiT
-runs_config=conf/runs.yaml          # which systems are trained and scored on what
+runs=conf/runs.yaml                 # training, validation and test set of every run
 init=""                             # backbone.safetensors to start from instead of pretraining here
 exp=exp                             # folder of models, logs and scores
 data=data                           # folder of the data directories and the audio
@@ -36,14 +36,14 @@ if $quick; then
 fi
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
-train_job=$train_cmd
-((ngpu == 0)) || train_job=$cuda_cmd
+sets=() && list_runs sets --runs "$runs" --list all
+((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 tools=${ASIT_ROOT:-../..}/tools
-sets=(pool)
-for task in events tagging; do
-    sets+=("${task}_train" "${task}_valid" "${task}_test")
-done
-for draw in 0 1 2; do sets+=("events_train_few_$draw" "tagging_train_10pct_$draw"); done
+
+plan() { # the options of all runs, one file each
+    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --init "$init" --seeds "$seeds" --data "$data" \
+        --exp "$exp" --out "$exp/runs" --first-only "$quick"
+}
 
 if begin 0 download "Packages of the kits" "$tables/packages.tsv"; then
     local/fetch.py --corpus "$corpus" --tables "$tables"
@@ -68,20 +68,22 @@ if begin 3 stats "Mean and standard deviation of the pool" "$data/pool/feats.scp
     asit-compute-stats --data-dir "$data/pool"
 fi
 
-if begin 4 pretrain "Pretrain without labels" "$pretrain_config" "$runs_config" "$data/pool/stats.yaml"; then
-    asit-plan-runs --runs "$runs_config" --pretrain-config "$pretrain_config" --pool pool --seeds "$seeds" \
-        --data "$data" --exp "$exp" --out "$exp/runs" --init "$init" --first-only "$quick"
+if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/stats.yaml"; then
+    plan
     log "progress in $exp/pretrain_*/train.log"
-    "$tools/run_jobs.sh" --cmd "$train_job" --nj "$nj" --ngpu "$ngpu" --share-cores true \
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true \
         asit-pretrain "$exp/runs/pretrain" "$exp/log" -- ${short_pretrain[@]+"${short_pretrain[@]}"}
 fi
 
-if begin 5 finetune "Fine-tune, pretrained and from scratch" conf/finetune_events.yaml conf/finetune_tagging.yaml; then
-    "$tools/run_jobs.sh" --cmd "$train_job" --nj "$nj" --ngpu "$ngpu" \
+if begin 5 finetune "Fine-tune, pretrained and from scratch" \
+    "$runs" conf/finetune_events.yaml conf/finetune_tagging.yaml; then
+    plan
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" \
         asit-finetune "$exp/runs/finetune" "$exp/log" -- ${short_finetune[@]+"${short_finetune[@]}"}
 fi
 
 if begin 6 score "Score on the test sets; trivial baseline"; then
+    plan
     "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" --threads 1 asit-evaluate "$exp/runs/score" "$exp/log"
     "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
 fi

@@ -39,10 +39,14 @@ CONFIGS = {
     ),
     "finetune_events.yaml": f"crop_frames: 160\n{TRAINING}",
     "finetune_tagging.yaml": f"task: tagging\ncrop_frames: 160\n{TRAINING}",
-    "runs.yaml": (  # of the recipe's four runs one a task
+    "runs.yaml": (  # the sets of the recipe's four runs, of which one a task trains a network
         "draws: 3\nruns:\n"
         "  - {task: events, labels: few, train: 'events_train_few_{draw}', valid: events_valid, test: events_test, "
         "config: finetune_events.yaml}\n"
+        "  - {task: events, train: events_train, valid: events_valid, test: events_test, "
+        "config: finetune_events.yaml, systems: baseline}\n"
+        "  - {task: tagging, labels: 10%, train: 'tagging_train_10pct_{draw}', valid: tagging_valid, "
+        "test: tagging_test, config: finetune_tagging.yaml, systems: baseline}\n"
         "  - {task: tagging, train: tagging_train, valid: tagging_valid, test: tagging_test, "
         "config: finetune_tagging.yaml}\n"
     ),
@@ -101,7 +105,8 @@ def test_the_recipe_runs_from_packages_to_tables(recipe: Path) -> None:
     assert "on 10 test clips" in text
     scored = {path.parent.parent.name for path in recipe.glob("exp/*/*/metrics.json")}
     systems = ("pretrained", "scratch", "baseline")
-    assert scored == {f"{run}_{system}_0" for run in ("events_few", "tagging_all") for system in systems}
+    trained = {f"{run}_{system}_0" for run in ("events_few", "tagging_all") for system in systems}
+    assert scored == trained | {"events_all_baseline_0", "tagging_10pct_baseline_0"}
 
 
 def test_every_set_of_the_real_runs_is_prepared(recipe: Path) -> None:
