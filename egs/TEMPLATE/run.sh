@@ -27,7 +27,6 @@ parse_options "$@"
 done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
 sets=() && list_runs sets --runs "$runs" --pool "$pool" --list all
-pools=() && list_runs pools --runs "$runs" --pool "$pool" --list pool
 labelled=() && list_runs labelled --runs "$runs" --list labelled
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
@@ -48,7 +47,8 @@ if begin 1 features "Log-mel features" "$fbank_config" -- data/all/feats.scp; th
     asit-select-feats --from-dir data/all --data-dirs "${sets[@]/#/data/}"
 fi
 
-if begin 2 stats "Mean and standard deviation of each pool"; then
+if begin 2 stats "Mean and standard deviation of each pool" "$runs"; then
+    pools=() && list_runs pools --runs "$runs" --pool "$pool" --list pool
     for set in "${pools[@]}"; do asit-compute-stats --data-dir "data/$set"; done
 fi
 
