@@ -151,6 +151,8 @@ def process(data: str, out: Path, name: str) -> subprocess.Popen[bytes]:
 def growth(folder: Path, settings: Settings) -> None:
     """Table: CPU time, wall time and memory by number of processes and of clips."""
     rows = []
+    by_jobs: dict[int, float] = {}
+    by_clips: dict[int, float] = {}
     biggest = max(settings.sizes)
     for count in settings.sizes:
         data = data_dir(folder / f"size {count}", count, SECONDS, "wav")
@@ -163,6 +165,10 @@ def growth(folder: Path, settings: Settings) -> None:
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             audio = jobs * count * SECONDS
+            if count == biggest:
+                by_jobs[jobs] = audio / wall
+            if jobs == 1:
+                by_clips[count] = cpu
             rows.append(
                 [
                     str(jobs),
@@ -179,7 +185,14 @@ def growth(folder: Path, settings: Settings) -> None:
         "Wall time says what the machine was not doing otherwise; the CPU time of all processes grows with the clips "
         "alone. Memory does not grow: a process holds one clip.",
     ]
-    Result("growth", "The feature stage by number of processes and clips", columns, rows, notes).save()
+    cores = f"processes (nj) on {os.cpu_count()} cores"
+    figures = [
+        picture("features_nj.png", "The feature stage by number of processes",
+                {"wav": (list(by_jobs), list(by_jobs.values()))}, cores, "x real time, wall"),
+        picture("features_clips.png", "The feature stage by size of the corpus, one process",
+                {"wav": (list(by_clips), list(by_clips.values()))}, "clips of 10 s", "CPU s"),
+    ]  # fmt: skip
+    Result("growth", "The feature stage by number of processes and clips", columns, rows, notes, figures).save()
 
 
 def main() -> None:

@@ -13,10 +13,12 @@ ORDER = (
     "fbank",
     "features",
     "crops",
+    "opening",
     "corruption",
     "step",
     "step_gpu",
     "levers",
+    "levers_v2",
     "memory",
     "step_growth",
 )  # then the rest by name

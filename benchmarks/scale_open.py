@@ -5,6 +5,7 @@ PSS, proportional set size, counts memory that several processes share once over
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -34,6 +35,7 @@ class Settings:
     data_dir: str = option(REQUIRED, "data directory with features and labels")
     what: str = option("pretrain", "as which command", ["pretrain", "finetune"])
     workers: int = option(4, "loader processes", least=1)
+    json: bool = option(False, "print numbers alone, for opening.py")
 
 
 def pretraining(settings: Settings) -> Batches:
@@ -64,9 +66,9 @@ def memory(process: int | str, entry: str) -> float:
 def main() -> None:
     """Print one line."""
     settings = parse(Settings)
-    at_first, began = memory("self", "Rss"), time.monotonic()
+    at_first, began, cpu = memory("self", "Rss"), time.monotonic(), time.process_time()
     batches = {"pretrain": pretraining, "finetune": finetuning}[settings.what](settings)
-    opened = time.monotonic() - began
+    opened, cpu = time.monotonic() - began, time.process_time() - cpu
     first = together = 0.0
     for number, _ in enumerate(batches.run(0, BATCHES)):
         first = first or time.monotonic() - began
@@ -74,6 +76,10 @@ def main() -> None:
             mine = str(os.getpid())
             family = [p.name for p in Path("/proc").glob("[0-9]*") if p.name == mine or _parent(p) == mine]
             together = sum(memory(process, "Pss") for process in family)
+    if settings.json:
+        now = memory("self", "Rss")
+        print(json.dumps({"opened": opened, "cpu": cpu, "first": first, "memory": now, "together": together}))
+        return
     print(
         f"{settings.what}: {len(batches.dataset):,} clips, {batches.plan.steps_per_epoch:,} updates an epoch; "
         f"opened in {opened:.1f} s, first batch after {first:.1f} s; {memory('self', 'Rss'):,.0f} MiB, of which "

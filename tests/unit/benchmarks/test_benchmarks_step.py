@@ -19,7 +19,7 @@ def modules(monkeypatch):
     """The scripts as modules."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield __import__
-    for name in ("measure", "plain", "step", "report"):
+    for name in ("measure", "plain", "training_step", "step", "report"):
         sys.modules.pop(name, None)
 
 
