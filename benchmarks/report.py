@@ -18,7 +18,6 @@ ORDER = (
     "step",
     "step_gpu",
     "levers",
-    "levers_v2",
     "memory",
     "step_growth",
 )  # then the rest by name
