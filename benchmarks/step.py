@@ -87,11 +87,16 @@ def levers(settings: Settings, device: torch.device) -> Result:
         "Levers of the training step",
         ["lever", *(f"{s}, {v}: {what}" for s in settings.sizes for v in settings.variants
                     for what in ("plain with it", "all without it"))],
-        notes=["Speed over the plain step; 'all' is all of them together, what asit-pretrain does by default."],
+        notes=[
+            "Speed over the plain step; 'all' is all of them together, what asit-pretrain does by default. The first six "
+            "are options and their defaults.",
+            "`--recompute` and `--chunked-loss` are for memory: see peak memory. `--cache` is for reading: see random "
+            "crops. `--compile graphs` (CUDA graphs) needs a GPU and was never run; FP8 is not offered.",
+        ],
     )  # fmt: skip
     rows = {name: [LEVERS[name]] for name in LEVERS} | {
         "all": ["all"],
-        COMPILE: ["torch.compile of the blocks; right: with all others"],
+        COMPILE: ["`--compile blocks` (default: none); right: with all others"],
     }
     for size in settings.sizes:
         for variant in settings.variants:

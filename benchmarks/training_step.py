@@ -30,14 +30,14 @@ VARIANTS: dict[str, dict] = {
     "v2": {},
 }  # fmt: skip
 LEVERS = {
-    "bf16": "bf16 autocast",
-    "attention": "attention kernel by device and precision",
-    "chunked": "chunked local loss",
-    "adamw": "fused AdamW",
-    "foreach": "clipping and teacher by foreach",
-    "masks": "corruption of a batch on the device",
-    "recompute": "--recompute cheap",
-    "packed": "global and local views in one pass (v2)",
+    "bf16": "`--precision auto`: bf16 where the hardware multiplies it",
+    "attention": "`--attention auto`: the kernel by device and precision",
+    "chunked": "`--chunked-loss true`",
+    "adamw": "`--optimizer-kernel auto`: fused",
+    "recompute": "`--recompute cheap`",
+    "packed": "`--pack-views true` (v2 alone has local views)",
+    "foreach": "clipping and teacher by foreach (no option)",
+    "masks": "corruption of a batch on the device (no option)",
 }
 ALL = frozenset(LEVERS)
 COMPILE, BLOCKS = "compile", "blocks"  # beside them: not defaults

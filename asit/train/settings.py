@@ -45,7 +45,7 @@ class TrainSettings:
     clip_mode: str = option("tensor", "norm of each parameter tensor, or of all together", choices=("tensor", "global"))
 
     precision: str = option(
-        "fp32", "arithmetic of the forward pass; auto: bf16 (autocast) where the hardware has it", choices=CHOICES
+        "auto", "arithmetic of the forward pass; auto: bf16 (autocast) where the hardware has it", choices=CHOICES
     )
     optimizer_kernel: str = option(
         "auto",

@@ -49,6 +49,7 @@ lr_batch: 0
 warmup_steps: 1
 threads: 1
 ngpu: 0
+precision: fp32
 num_workers: 0
 log_every: 1
 save_every: 2
