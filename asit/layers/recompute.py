@@ -3,8 +3,7 @@
 B clips, N tokens, D width.
 
 A linear layer under autocast keeps a bfloat16 copy of its weight, and an MLP both sides of its activation function.
-Either is cheap to make again, and together they are a third of what a block keeps. Values and gradients are the
-same; the gradient of a bias is summed in its own precision.
+Either is cheap to make again. Values and gradients are the same, but that a bias' gradient is summed in float32.
 """
 
 from __future__ import annotations
