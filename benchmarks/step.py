@@ -88,8 +88,8 @@ def levers(settings: Settings, device: torch.device) -> Result:
         ["lever", *(f"{s}, {v}: {what}" for s in settings.sizes for v in settings.variants
                     for what in ("plain with it", "all without it"))],
         notes=[
-            "Speed over the plain step; 'all' is all of them together, what asit-pretrain does by default. The first six "
-            "are options and their defaults.",
+            "Speed over the plain step; 'all' is all of them together, what asit-pretrain does by default. The first "
+            "six are options and their defaults.",
             "`--recompute` and `--chunked-loss` are for memory: see peak memory. `--cache` is for reading: see random "
             "crops. `--compile graphs` (CUDA graphs) needs a GPU and was never run; FP8 is not offered.",
         ],

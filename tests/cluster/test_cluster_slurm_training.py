@@ -40,6 +40,7 @@ lr_batch: 0
 threads: 1
 num_workers: 0
 ngpu: 0
+precision: fp32
 log_every: 1
 warmup_steps: 2
 tensorboard: false

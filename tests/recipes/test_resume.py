@@ -157,7 +157,7 @@ def test_a_signal_to_all_processes_of_a_job_stops_it_as_well(tmp_path):
 
 
 def test_two_processes_stop_together_and_go_on_as_one(tmp_path, uninterrupted):
-    options = ("--noise", 0, "--num-workers", 0)
+    options = ("--noise", 0, "--num-workers", 0, "--precision", "fp32")
     run(tmp_path / "one", *options)
     two = (*options, "--num-procs", 2, "--batch-size", 4)
     process = start(tmp_path / "two", *two, "--sleep", 0.02)
@@ -189,7 +189,8 @@ def finish_or_locked(out_dir, options):
 
 
 def test_accumulation_equals_one_large_batch(tmp_path):
-    options = ("--noise", 0, "--num-workers", 0, "--center-momentum", 1)  # the centre would move per micro-batch
+    # With a momentum below 1 the centre would move with each micro-batch.
+    options = ("--noise", 0, "--num-workers", 0, "--center-momentum", 1, "--precision", "fp32")
     run(tmp_path / "one", *options)
     run(tmp_path / "two", *options, "--batch-size", 2, "--accum", 4)
     one, two = (losses(tmp_path / name) for name in ("one", "two"))
