@@ -126,6 +126,14 @@ def test_auto_is_for_archives_that_lie_by_column(tmp_path: Path, compression: in
     assert not [p for p in module.FOLDER.glob("asit-*") if not p.name.startswith("asit-test-")]
 
 
+def test_a_broken_archive_is_named_when_it_is_read(tmp_path: Path) -> None:
+    data = FeatureDataset(make_pool(tmp_path / "data"))
+    (tmp_path / "data/f.ark").unlink()
+    caching.share_memory(data, "auto")
+    with pytest.raises(AsitError, match=r"utterance utt000: .*no such file"):
+        data.read(0)
+
+
 def test_auto_keeps_half_of_the_memory_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = FeatureDataset(make_pool(tmp_path / "data", compression=2))
     need = size_of(data.num_frames, data.num_mels)
