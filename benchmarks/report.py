@@ -26,8 +26,8 @@ HEAD = """# Performance
 Made by `python benchmarks/report.py` from `benchmarks/results/*.json`, which the commands below write. Ratios are
 medians over rounds in which all candidates take turns. On a CPU, times are CPU time of one thread. The machine was
 shared with other work: absolute times differ by a factor of two from run to run, ratios much less, and those under
-1.15 are noise. Products in bf16 vary most, two- to threefold, and with them the ratio of the training step: the peak that
-was reached in the same turns stands beside it.
+1.15 are noise. Products in bf16 vary most, two- to threefold, and with them the ratio of the training step: the peak
+that was reached in the same turns stands beside it.
 """
 
 
