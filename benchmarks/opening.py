@@ -15,17 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 from measure import Result, picture
+from scale import CLASSES, FRAMES, MELS
 
-from asit.config import option, parse, to_dict
+from asit.config import option, parse
+from asit.features.extract import settings_text
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.io.ark import ArkWriter
 from asit.io.atomic import write_text
 from asit.io.table import read_table
-
-CLASSES, FRAMES, MELS = 527, 998, 128
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def data_dir(folder: Path, clips: int) -> Path:
     write_text(folder / "utt2spk", "".join(f"{utt} {utt}\n" for utt in utts))
     write_text(folder / "utt2label", "".join(f"{u} {label}\n" for u, label in zip(utts, labels, strict=True)))
     write_text(folder / "labels.txt", "".join(f"m{i:05x} {i}\n" for i in range(CLASSES)))
-    write_text(folder / "conf/fbank.yaml", yaml.safe_dump(to_dict(FbankSettings(num_mel_bins=MELS))))
+    write_text(folder / "conf/fbank.yaml", settings_text(FbankSettings(num_mel_bins=MELS)))
     Stats(-4.2677393, 4.5689974, FRAMES).save(folder / "stats.yaml")
     return folder
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asit.layers import recompute
-from asit.layers.drop_path import Packed
+from asit.layers.packing import Packed, pack, unpack
 
 
 class Attention(nn.Module):
@@ -45,9 +45,7 @@ class Attention(nn.Module):
         qkv = linear(x, self.qkv)
         if packed is None:
             return linear(self._attend(qkv, valid), self.proj)
-        parts = qkv.split([b * n for b, n in packed])
-        seen = [self._attend(part.unflatten(0, shape), None) for part, shape in zip(parts, packed, strict=True)]
-        return linear(torch.cat([part.flatten(0, 1) for part in seen]), self.proj)
+        return linear(pack([self._attend(part, None) for part in unpack(qkv, packed)]), self.proj)
 
     def _attend(self, qkv: Tensor, valid: Tensor | None) -> Tensor:
         """(B, N, 3 * D) -> (B, N, D)."""
@@ -79,9 +77,6 @@ def _explicit_attention(qkv: Tensor, mask: Tensor | None) -> Tensor:
 
 def _half_attention(qkv: Tensor, mask: Tensor | None) -> Tensor:
     """Explicit, with no array in float32: the kernel of the softmax computes in float32 and rounds its result."""
-    q, k, v = qkv.contiguous()  # whose products copy strided operands each time, also in the backward pass
-    with torch.autocast(q.device.type, enabled=False):
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-        return scores.softmax(-1) @ v
+    with torch.autocast(qkv.device.type, enabled=False):
+        # Products in bfloat16 copy strided operands each time, also in the backward pass.
+        return _explicit_attention(qkv.contiguous(), mask)

@@ -9,7 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from asit.layers import recompute
 from asit.layers.attention import Attention
-from asit.layers.drop_path import DropPath, Packed
+from asit.layers.drop_path import DropPath
+from asit.layers.packing import Packed
 
 LAYER_NORM_EPS = 1e-6  # as in ViT; PyTorch's default is 1e-5
 

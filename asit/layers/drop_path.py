@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-Packed = Sequence[tuple[int, int]]
-"""Shapes (B, N) of batches of clips whose tokens lie behind one another, M = sum of B * N in all."""
+from asit.layers.packing import Packed
 
 
 class DropPath(nn.Module):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from asit.config import option
 from asit.errors import AsitError
 from asit.layers.block import LAYER_NORM_EPS, Block
+from asit.layers.packing import pack, unpack
 from asit.layers.patch_embed import PatchEmbed
 from asit.layers.pos_embed import fit_positions
 
@@ -130,12 +131,10 @@ class VisionTransformer(nn.Module):
         """
         embedded = [self._embed(x)[0] for x in batches]
         packed = [(x.shape[0], x.shape[1]) for x in embedded]
-        x = torch.cat([x.flatten(0, 1) for x in embedded])
+        x = pack(embedded)
         for block in self.blocks:
             x = block(x, packed=packed)
-        parts = self.norm(x).split([b * n for b, n in packed])
-        shaped = [part.unflatten(0, shape) for part, shape in zip(parts, packed, strict=True)]
-        return [Tokens(x[:, 0], x[:, 1:], None) for x in shaped]
+        return [Tokens(x[:, 0], x[:, 1:], None) for x in unpack(self.norm(x), packed)]
 
     def _embed(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Class token and patches with their positions, (B, 1 + N, D), and the grid of the patches."""
