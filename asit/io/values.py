@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from asit.io.table import key_problem
 
+NO_LABEL = "-"  # in utt2label: none of the classes, for tagging
 _ILLEGAL_WORDS = {"<s>", "</s>", "#0"}
 
 
@@ -21,6 +22,8 @@ def label_problem(label: str) -> str | None:
     """What is wrong with a label, or None."""
     if "," in label:
         return f"label '{label}' holds a comma, which separates labels in utt2label"
+    if label == NO_LABEL:
+        return f"label '{NO_LABEL}' means that a clip has none of the labels"
     return key_problem(label)
 
 
@@ -52,12 +55,14 @@ def parse_frames(value: str) -> int:
 
 
 def parse_labels(value: str) -> tuple[str, ...]:
-    """``a`` or ``a,b``. Raises ValueError with the reason."""
+    """``a`` or ``a,b``; ``-`` is no label at all, (). Raises ValueError with the reason."""
+    if value == NO_LABEL:
+        return ()
     labels = tuple(value.split(","))
     if len(set(labels)) != len(labels):
         raise ValueError(f"a label is given twice in '{value}'")
     for label in labels:
-        problem = key_problem(label)
+        problem = label_problem(label)
         if problem:
             raise ValueError(f"{problem} (labels are separated by a comma alone)")
     return labels
