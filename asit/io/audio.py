@@ -20,6 +20,13 @@ from asit.io import pipes, torchaudio_module
 
 # How far a segment may reach beyond the recording and is then cut (Kaldi extract-segments, --max-overshoot).
 MAX_OVERSHOOT = 0.5  # seconds
+# What recordings are called: the formats of libsndfile with a head, and those that it has no decoder for.
+EXTENSIONS = frozenset(
+    ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64 .sph .nist .voc".split()
+)
+UNREADABLE_EXTENSIONS = frozenset(
+    ".m4a .m4b .mp4 .aac .ac3 .alac .amr .3gp .ape .dsf .mka .mpc .ra .shn .spx .tta .webm .wma .wv".split()
+)
 RESAMPLERS = ("soxr", "torchaudio")
 _PCM_16 = np.float32(1 / 32768)  # a power of two: the samples stay what libsndfile makes of them
 _UNKNOWN_LENGTH = 2**62  # libsndfile's mark for a stream whose head does not tell its length
