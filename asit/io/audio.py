@@ -22,10 +22,49 @@ from asit.io import pipes, torchaudio_module
 MAX_OVERSHOOT = 0.5  # seconds
 # What recordings are called: the formats of libsndfile with a head, and those that it has no decoder for.
 EXTENSIONS = frozenset(
-    ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64 .sph .nist .voc".split()
+    (
+        ".wav",
+        ".wave",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".au",
+        ".snd",
+        ".caf",
+        ".w64",
+        ".rf64",
+        ".sph",
+        ".nist",
+        ".voc",
+    )
 )
 UNREADABLE_EXTENSIONS = frozenset(
-    ".m4a .m4b .mp4 .aac .ac3 .alac .amr .3gp .ape .dsf .mka .mpc .ra .shn .spx .tta .webm .wma .wv".split()
+    (
+        ".m4a",
+        ".m4b",
+        ".mp4",
+        ".aac",
+        ".ac3",
+        ".alac",
+        ".amr",
+        ".3gp",
+        ".ape",
+        ".dsf",
+        ".mka",
+        ".mpc",
+        ".ra",
+        ".shn",
+        ".spx",
+        ".tta",
+        ".webm",
+        ".wma",
+        ".wv",
+    )
 )
 RESAMPLERS = ("soxr", "torchaudio")
 _PCM_16 = np.float32(1 / 32768)  # a power of two: the samples stay what libsndfile makes of them
