@@ -59,6 +59,8 @@ def parse_labels(value: str) -> tuple[str, ...]:
     if value == NO_LABEL:
         return ()
     labels = tuple(value.split(","))
+    if "" in labels:
+        raise ValueError(f"an id is empty in '{value}'; '{NO_LABEL}' alone is a clip without labels")
     if len(set(labels)) != len(labels):
         raise ValueError(f"a label is given twice in '{value}'")
     for label in labels:
