@@ -106,7 +106,7 @@ class Step:
         else:
             self.plain.step()
         if "foreach" in self.levers:
-            self.learner.after_update(step)
+            self.learner.after_update(step, torch.zeros(()))
         else:
             momentum = self.learner.teacher_momentum[step]
             average_one_by_one(teacher.network.parameters(), student.parameters(), momentum)

@@ -26,11 +26,13 @@ def option(
     above: float | None = None,
     most: float | None = None,
     below: float | None = None,
+    free: bool = False,
 ) -> Any:
     """A field that is one option. Its annotation gives the type: int, float, str, bool, ``X | None``
     (written ``none``) or ``tuple[X, ...]`` (written as several words, or a YAML list). Numbers are finite and lie
-    from ``least`` (or ``above`` it) to ``most`` (or ``below`` it), where these are given."""
-    metadata = {"help": help, "choices": choices, "limits": Limits(least, above, most, below)}
+    from ``least`` (or ``above`` it) to ``most`` (or ``below`` it), where these are given. ``free``: the option says
+    how or where a run is carried out, not what it computes, so that a resumed run may change it."""
+    metadata = {"help": help, "choices": choices, "limits": Limits(least, above, most, below), "free": free}
     if default is REQUIRED:
         return dataclasses.field(metadata=metadata, kw_only=True)
     return dataclasses.field(default=default, metadata=metadata)
@@ -73,17 +75,18 @@ def from_dict(settings: type[S], values: Mapping[str, Any]) -> S:
     return _build(settings, values)
 
 
-def to_dict(settings: Any) -> dict[str, Any]:
-    """Flat, YAML-friendly dictionary of the settings (tuples become lists)."""
+def to_dict(settings: Any, free: bool = True) -> dict[str, Any]:
+    """Flat, YAML-friendly dictionary of the settings (tuples become lists); with ``free`` false without the options
+    that do not change what is computed."""
     flat: dict[str, Any] = {}
     for f in dataclasses.fields(settings):
         value = getattr(settings, f.name)
         if "group" in f.metadata:
-            flat.update(to_dict(value))
+            flat.update(to_dict(value, free))
         elif "kind" in f.metadata:
             flat[f.name] = value.name
-            flat.update(to_dict(value.settings))
-        else:
+            flat.update(to_dict(value.settings, free))
+        elif free or not f.metadata["free"]:
             flat[f.name] = list(value) if isinstance(value, tuple) else value
     return flat
 

@@ -16,7 +16,7 @@ from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.io.ark import lies_by_column, read_rows
-from asit.io.strings import positive_integers, read_columns
+from asit.io.strings import Strings, positive_integers, read_columns
 from asit.io.table import read_table
 
 SILENCE = float(np.log(np.finfo(np.float32).eps))  # log-mel of digital silence, -15.9424 (Kaldi's floor)
@@ -48,6 +48,7 @@ class FeatureDataset:
             )
         self.utts, self._specs = feats
         self.num_frames = positive_integers(str(lengths), frames, "frames")
+        self._checksums = self._read_checksums()
         front_end = self._file("conf/fbank.yaml", "asit-make-fbank (stage features)")
         self.front_end = load(FbankSettings, front_end)
         self.stats = stats or Stats.load(self._file("stats.yaml", "asit-compute-stats (stage stats)"))
@@ -133,13 +134,30 @@ class FeatureDataset:
         return [table[utt] for utt in self.utts]
 
     def digest(self) -> str:
-        """Hash of what a run's order and values depend on: ids, frame counts, front end, mean and std."""
+        """Hash of what a run's order and values depend on: ids, frame counts, front end, mean and std, and the features
+        themselves where ``utt2crc`` tells them apart."""
         digest = hashlib.sha256()
         for piece in self.utts.chunks(b"\n"):
             digest.update(piece)
         digest.update(self.num_frames.tobytes())
+        if self._checksums is not None:
+            for piece in self._checksums.chunks(b"\n"):
+                digest.update(piece)
         digest.update(json.dumps([self.stats.mean, self.stats.std, to_dict(self.front_end)]).encode())
         return digest.hexdigest()[:16]
+
+    def _read_checksums(self) -> Strings | None:
+        """``utt2crc`` in the order of ``utts``; None where there is none (features of another toolkit)."""
+        path = self.path / "utt2crc"
+        if not path.exists():
+            return None
+        table = read_columns(path)
+        if not table.keys.equals(self.utts):
+            raise AsitError(
+                f"{path}: its utterances are not those of feats.scp; make the features again (stage features) or "
+                "remove the file"
+            )
+        return table.values
 
     def _file(self, name: str, maker: str) -> Path:
         path = self.path / name

@@ -15,6 +15,8 @@ from asit.io.data_dir import DataDir
 from asit.io.data_dir_validate import Checks, validate
 from asit.io.table import read_table, read_text, write_table
 
+COLUMNS = ("utt2num_frames", "utt2dur", "utt2crc")  # tables of a part that become the data directory's
+
 
 @dataclass(frozen=True)
 class CollectSettings:
@@ -40,11 +42,11 @@ def collect(settings: CollectSettings) -> tuple[int, int]:
     stems = [f"{stem}.{j}" for j in range(1, settings.nj + 1)] if settings.nj else [stem]
     front_end = _same_settings(stems)
     tables: dict[str, dict[str, str]] = {}
-    for suffix in ("scp", "utt2num_frames", "utt2dur", "failed_utts"):
+    for suffix in ("scp", *COLUMNS, "failed_utts"):
         tables[suffix] = _merged([f"{s}.{suffix}" for s in stems])
     feats, failed = tables["scp"], tables["failed_utts"]
     _same_utterances(settings, names, feats | failed if failed else feats)
-    for suffix in ("utt2num_frames", "utt2dur"):
+    for suffix in COLUMNS:
         if tables[suffix].keys() != feats.keys():
             odd = min(tables[suffix].keys() ^ feats.keys())
             raise AsitError(f"{stem}: '{odd}' is in one of scp and {suffix}, not in both; run asit-make-fbank again")
@@ -53,8 +55,8 @@ def collect(settings: CollectSettings) -> tuple[int, int]:
     if failed:
         write_lines(data.file("failed_utts"), failed)
         judge(data.path, len(feats), failed, data.file("failed_utts"))
-    write_table(data.file("utt2num_frames"), tables["utt2num_frames"])
-    write_table(data.file("utt2dur"), tables["utt2dur"])
+    for suffix in COLUMNS:
+        write_table(data.file(suffix), tables[suffix])
     write_text(data.file("frame_shift"), f"{front_end.frame_shift / 1000:g}\n")
     write_text(data.file(os.path.join("conf", "fbank.yaml")), settings_text(front_end))
     write_table(data.file("feats.scp"), feats)

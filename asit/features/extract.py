@@ -4,6 +4,7 @@ A part is written by one process and holds what that process needs to say about 
 
     <out-dir>/<name>.ark .scp                features
     <out-dir>/<name>.utt2num_frames .utt2dur  of the utterances in the archive
+    <out-dir>/<name>.utt2crc                  CRC-32 of their features: whether a data set has changed is told by it
     <out-dir>/<name>.failed_utts             utterance and reason, one a line; empty when all succeeded
     <out-dir>/<name>.fbank.yaml              the settings; written last: a part without it is not finished
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -32,7 +34,7 @@ from asit.io.atomic import remove, sweep, write_text
 from asit.io.audio import RESAMPLERS, read_audio
 from asit.io.data_dir import DataDir
 
-SIDE_FILES = ("utt2num_frames", "utt2dur", "failed_utts", "fbank.yaml")
+SIDE_FILES = ("utt2num_frames", "utt2dur", "utt2crc", "failed_utts", "fbank.yaml")
 BACKENDS = {"asit": Fbank, "torchaudio": TorchaudioFbank}
 NAMED_FAILURES = 5  # failures that a message names; the list has all
 
@@ -104,6 +106,7 @@ def extract(settings: ExtractSettings) -> tuple[int, int]:
     names = utterances(data)
     frames: dict[str, int] = {}
     seconds: dict[str, str] = {}
+    checksums: dict[str, str] = {}
     failed: dict[str, str] = {}
     with ArkWriter(f"{stem}.ark", f"{stem}.scp", settings.compression) as writer:
         for utt, clip in tqdm(
@@ -116,12 +119,14 @@ def extract(settings: ExtractSettings) -> tuple[int, int]:
                 print(f"warning: {error}", file=sys.stderr)
                 continue
             writer.write(utt, feats)
+            checksums[utt] = f"{zlib.crc32(feats.tobytes(), settings.compression):08x}"
             frames[utt], seconds[utt] = len(feats), f"{duration:.6f}".rstrip("0").rstrip(".")
         write_lines(f"{stem}.failed_utts", failed)
         if not settings.partial:
             judge(settings.data_dir, len(frames), failed, f"{stem}.failed_utts")
     write_lines(f"{stem}.utt2num_frames", {utt: str(count) for utt, count in frames.items()})
     write_lines(f"{stem}.utt2dur", seconds)
+    write_lines(f"{stem}.utt2crc", checksums)
     write_text(f"{stem}.fbank.yaml", settings_text(settings.fbank))
     return len(frames), len(names)
 

@@ -53,10 +53,10 @@ class Settings:
     rec_hidden: int = option(0, "hidden width of the reconstruction head; 0: D", least=0)
     rec_bottleneck: int = option(0, "last width of the reconstruction head; 0: D (v2); v1 has 128", least=0)
     chunked_loss: bool = option(
-        True, "never hold all logits of the patch tokens at once: less memory and time, same values"
+        True, "never hold all logits of the patch tokens at once: less memory and time, same values", free=True
     )
     pack_views: bool = option(
-        True, "global and local views in one pass of the student: fewer, larger matrix products, same values"
+        True, "global and local views in one pass of the student: fewer, larger matrix products, same values", free=True
     )
     reconstruct_all: bool = option(False, "reconstruct every bin instead of the corrupted ones")
     global_weight: float = option(0.5, "weight of the global loss; v1 1, v2 0.5", least=0)
@@ -177,9 +177,9 @@ class ASiT(nn.Module):
                 if "last_layer" in name:
                     parameter.grad = None
 
-    def after_update(self, step: int) -> None:
-        """Move the teacher."""
-        self.teacher.update(self.student, self.teacher_momentum[step])
+    def after_update(self, step: int, bad: Tensor) -> None:
+        """Move the teacher, unless the update was skipped."""
+        self.teacher.update(self.student, self.teacher_momentum[step], bad)
 
     def warnings(self, logged: Mapping[str, float], step: int) -> list[str]:
         """Signs of collapse or of a teacher that teaches nothing, from the logged means."""

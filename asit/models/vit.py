@@ -42,7 +42,7 @@ class Settings:
     position_fit: str = option(
         "interpolate", "positions of a shorter input: interpolate the table or cut it", ["interpolate", "cut"]
     )
-    attention: str = option("auto", "attention kernel", ["auto", "sdpa", "explicit"])
+    attention: str = option("auto", "attention kernel", ["auto", "sdpa", "explicit"], free=True)
 
 
 class Tokens(NamedTuple):

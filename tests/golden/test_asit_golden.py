@@ -146,7 +146,7 @@ def test_three_steps(golden: Golden, pack_views: bool) -> None:
         clip_gradients([p.grad for p in parameters.values() if p.requires_grad], config["clip"][k])
         learner.before_update(step)
         optimizer.step()
-        learner.after_update(step)
+        learner.after_update(step, torch.zeros(()))
         check_after_update(golden, k, learner)
 
 

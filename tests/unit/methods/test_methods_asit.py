@@ -43,7 +43,7 @@ def test_teacher_starts_as_the_student_and_moves_by_the_schedule() -> None:
         for p in learner.student.parameters():
             p.add_(1.0)
     before = [p.clone() for p in learner.teacher.network.parameters()]
-    learner.after_update(0)
+    learner.after_update(0, torch.zeros(()))
     for old, new in zip(before, learner.teacher.network.parameters(), strict=True):
         assert torch.allclose(new, old + 0.004, atol=1e-6)
 
@@ -52,7 +52,7 @@ def test_momentum_one_is_identity() -> None:
     learner = build(teacher_momentum=1.0)
     with torch.no_grad():
         learner.student.backbone.norm.weight.add_(5.0)
-    learner.after_update(0)
+    learner.after_update(0, torch.zeros(()))
     assert (learner.teacher.network.backbone.norm.weight == 1).all()
 
 
