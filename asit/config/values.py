@@ -126,7 +126,7 @@ def _element(kind: Kind, item: Any) -> Any:
     if isinstance(item, float) and not math.isfinite(item):
         raise ValueError(f"expected a finite number, found {item}")
     if isinstance(item, str) and not is_text(item):
-        raise ValueError(f"expected text, found {ascii(item[:80])}, which no file name or line can hold")
+        raise ValueError(f"expected text, found {item[:80]!a}, which no file name or line can hold")
     return item
 
 

@@ -7,7 +7,6 @@ with its line.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import yaml
@@ -88,7 +87,7 @@ class _Loader(yaml.SafeLoader):
             return value
         except (ValueError, LookupError, AttributeError, TypeError, ArithmeticError):
             # A date such as 2024-02-31, `!!bool maybe`, `!!int ""`: PyYAML converts what the tag says, unchecked.
-            raise _wrong(node, f"{ascii(excerpt(node.value))} is no {node.tag.rpartition(':')[2]}") from None
+            raise _wrong(node, f"{excerpt(node.value)!a} is no {node.tag.rpartition(':')[2]}") from None
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         """As PyYAML, which lets the last of equal keys win."""

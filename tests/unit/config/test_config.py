@@ -269,7 +269,7 @@ class TestWrongFile:
             ("- 1\n- 2\n", "a conf.yaml:1: expected 'option: value' lines, found a list"),
             ("words", "a conf.yaml:1: expected 'option: value' lines, found text"),
             ("[1]: 2", "a conf.yaml:1: expected an option's name, found a list"),
-            (b"path: \xff\n", "a conf.yaml: expected UTF-8 text, found byte 0xff"),
+            (b"path: \xff\n", "a conf.yaml:1: expected UTF-8 text, found byte 0xff"),
             ("path: a\x00b", "not valid YAML"),
         ],
     )
