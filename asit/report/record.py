@@ -120,7 +120,7 @@ def load(path: str | os.PathLike[str]) -> Record:
 
 
 def discard(folder: str | os.PathLike[str]) -> None:
-    """Remove a folder's metrics.json. Whoever scores does so first: an old score must not outlive a new one's failure."""
+    """Remove a folder's metrics.json, as whoever scores does first: no old score outlives a new one's failure."""
     atomic.remove(os.path.join(folder, NAME))
 
 

@@ -367,7 +367,7 @@ class TestHelp:
 class TestDictionaries:
     @given(
         path=st.text(),
-        count=st.integers(),
+        count=st.integers(-(2**63), 2**63 - 1),
         limit=st.none() | st.floats(allow_nan=False, allow_infinity=False),
         sizes=st.lists(st.floats(allow_nan=False, allow_infinity=False)),
         tags=st.lists(st.text()),
