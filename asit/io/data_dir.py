@@ -258,7 +258,7 @@ def positive(text: str, where: str) -> float:
     try:
         return parse_duration(text)
     except ValueError:
-        raise AsitError(f"{where}: expected one positive number, found '{text}'") from None
+        raise AsitError(f"{where}: expected one positive number, found '{excerpt(text)}'") from None
 
 
 def read_list(path: str) -> list[str]:
