@@ -67,7 +67,8 @@ def parse_duration(value: str) -> float:
     """Seconds. Raises ValueError with the reason."""
     seconds = parse_number(value)
     if not 0 < seconds <= MOST_SECONDS:
-        raise ValueError(f"expected a positive number of seconds, up to {MOST_SECONDS:g}, found {excerpt(value)}")
+        most = f", at most {MOST_SECONDS:g}" if seconds > 0 else ""
+        raise ValueError(f"expected a positive number of seconds{most}, found {excerpt(value)}")
     return seconds
 
 

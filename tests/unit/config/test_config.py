@@ -364,13 +364,16 @@ class TestHelp:
         assert "usage:" in capsys.readouterr().out
 
 
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
 class TestDictionaries:
     @given(
-        path=st.text(),
+        path=TEXT,
         count=st.integers(-(2**63), 2**63 - 1),
         limit=st.none() | st.floats(allow_nan=False, allow_infinity=False),
         sizes=st.lists(st.floats(allow_nan=False, allow_infinity=False)),
-        tags=st.lists(st.text()),
+        tags=st.lists(TEXT),
         on=st.booleans(),
         masking=st.sampled_from(["gmml", "time_freq", "random_patch"]),
     )
