@@ -15,7 +15,7 @@ from asit import registry
 from asit.config.fields import chosen_names, default, flatten, from_dict, is_required, kind
 from asit.config.files import read_yaml, yaml_value
 from asit.config.values import Kind, from_words
-from asit.errors import AsitError, nearest
+from asit.errors import AsitError, excerpt, nearest
 
 S = TypeVar("S")
 ENV_PREFIX = "ASIT_"
@@ -53,7 +53,7 @@ def parse(settings: type[S], argv: Sequence[str] | None = None, prog: str | None
         parser.exit()
     for key, (_, where) in in_files.items():
         if key not in fields:
-            raise AsitError(f"{where}: unknown option '{key}': {_hint(key, fields, names)}")
+            raise AsitError(f"{where}: unknown option '{excerpt(key)}': {_hint(key, fields, names)}")
     words = []
     for name, values in given:
         if name not in fields and name != "config":

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from asit import registry
-from asit.config.values import Kind, Limits, checked, kind_of
-from asit.errors import AsitError, nearest
+from asit.config.values import Kind, Limits, checked, kind_of, shown
+from asit.errors import AsitError, excerpt, nearest
 
 S = TypeVar("S")
 REQUIRED: Any = dataclasses.MISSING
@@ -71,7 +71,7 @@ def from_dict(settings: type[S], values: Mapping[str, Any]) -> S:
     fields = flatten(settings, chosen_names(settings, values))
     for key in values:
         if key not in fields:
-            raise AsitError(f"unknown option '{key}': {nearest(key, fields)}")
+            raise AsitError(f"unknown option '{excerpt(key)}': {nearest(excerpt(key), fields)}")
     return _build(settings, values)
 
 
@@ -103,9 +103,12 @@ def chosen_names(settings: type, given: Mapping[str, Any], where: Mapping[str, s
         if "group" in f.metadata:
             names.update(chosen_names(f.metadata["group"], given, where))
         elif "kind" in f.metadata:
-            names[f.name] = str(given.get(f.name, f.metadata["default"]))
+            name = given.get(f.name, f.metadata["default"])
             try:
-                component = registry.load(f.metadata["kind"], names[f.name])
+                if not isinstance(name, str):
+                    raise AsitError(f"option '{f.name}': expected a name, found {shown(name)}")
+                names[f.name] = name
+                component = registry.load(f.metadata["kind"], name)
             except AsitError as error:
                 raise AsitError(where.get(f.name, "") + str(error)) from None
             names.update(chosen_names(component.Settings, given, where))
@@ -168,7 +171,7 @@ def _build(settings: type[S], values: Mapping[str, Any]) -> S:
         if "group" in f.metadata:
             arguments[f.name] = _build(f.metadata["group"], values)
         elif "kind" in f.metadata:
-            name = str(values.get(f.name, f.metadata["default"]))
+            name = values.get(f.name, f.metadata["default"])
             arguments[f.name] = Chosen(name, _build(registry.load(f.metadata["kind"], name).Settings, values))
         elif f.name in values:
             try:

@@ -62,6 +62,7 @@ def lies_by_column(spec: str) -> bool:
         return False
     try:
         parsed = ark_spec.parse(spec)
+        _open_files.get(parsed.path)  # refuses what must not be opened
         with open(parsed.path, "rb") as stream:
             return ark_spec.check(stream, parsed).kind == "CM"
     except (AsitError, OSError):
@@ -207,6 +208,7 @@ def _as_matrix(array: np.ndarray, spec: str) -> np.ndarray:
 def _read_file(spec: ark_spec.Spec, library: ModuleType | None) -> np.ndarray:
     try:
         if library is not None:
+            _open_files.get(spec.path)  # refuses what must not be opened
             with open(spec.path, "rb") as stream:
                 return _cut(read_array(stream, spec, spec.path, library), spec)
         try:

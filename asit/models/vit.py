@@ -64,11 +64,11 @@ def build(settings: Settings, frames: int, mels: int) -> VisionTransformer:
     patch = (settings.patch_frames, settings.patch_mels or mels)
     stride = (settings.stride_frames or patch[0], settings.stride_mels or patch[1])
     if width % heads:
-        raise AsitError(f"--embed-dim {width} is not divisible by --heads {heads}")
+        raise AsitError(f"embed_dim {width} is not divisible by heads {heads}")
     if patch[0] > frames or patch[1] > mels:
         raise AsitError(
             f"a patch of {patch[0]} frames x {patch[1]} mels does not fit into an input of {frames} x {mels}; "
-            "lower --patch-frames/--patch-mels or lengthen the crop"
+            "lower patch_frames or patch_mels, or lengthen the crop"
         )
     if stride[0] > patch[0] or stride[1] > patch[1]:
         raise AsitError(f"stride {stride} exceeds the patch {patch}: bins between patches would never be seen")

@@ -313,7 +313,7 @@ def test_sharing_features(refused, home) -> None:
         ("pretrain", [*PRETRAIN, "--lr", "fast"], 2, "--lr: expected a number, found 'fast'"),
         ("pretrain", [*PRETRAIN, "--warmup-steps", "2"], 1, "--warmup-steps"),
         ("pretrain", [*PRETRAIN, "--patch-frames", "64"], 1, "--patch-frames"),
-        ("pretrain", [*PRETRAIN, "--embed-dim", "15"], 1, "--embed-dim 15 is not divisible by --heads 2"),
+        ("pretrain", [*PRETRAIN, "--embed-dim", "15"], 1, "embed_dim 15 is not divisible by heads 2"),
         ("pretrain", [*PRETRAIN, "--batch-size", "9"], 1, "8 clips|batch"),
         ("pretrain", [*PRETRAIN, "--drop-ratio", "2"], 2, "--drop-ratio: expected"),
         ("pretrain", [*PRETRAIN, "--teacher-momentum", "2"], 2, "--teacher-momentum: expected"),

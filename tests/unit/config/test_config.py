@@ -269,7 +269,7 @@ class TestWrongFile:
             ("- 1\n- 2\n", "a conf.yaml:1: expected 'option: value' lines, found a list"),
             ("words", "a conf.yaml:1: expected 'option: value' lines, found text"),
             ("[1]: 2", "a conf.yaml:1: expected an option's name, found a list"),
-            (b"path: \xff\n", "a conf.yaml: expected UTF-8 text, found byte 0xff"),
+            (b"path: \xff\n", "a conf.yaml:1: expected UTF-8 text, found byte 0xff"),
             ("path: a\x00b", "not valid YAML"),
         ],
     )
@@ -364,13 +364,16 @@ class TestHelp:
         assert "usage:" in capsys.readouterr().out
 
 
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
 class TestDictionaries:
     @given(
-        path=st.text(),
-        count=st.integers(),
+        path=TEXT,
+        count=st.integers(-(2**63), 2**63 - 1),
         limit=st.none() | st.floats(allow_nan=False, allow_infinity=False),
         sizes=st.lists(st.floats(allow_nan=False, allow_infinity=False)),
-        tags=st.lists(st.text()),
+        tags=st.lists(TEXT),
         on=st.booleans(),
         masking=st.sampled_from(["gmml", "time_freq", "random_patch"]),
     )
