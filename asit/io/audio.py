@@ -21,6 +21,16 @@ from asit.io import pipes, torchaudio_module
 # How far a segment may reach beyond the recording and is then cut (Kaldi extract-segments, --max-overshoot).
 MAX_OVERSHOOT = 0.5  # seconds
 RESAMPLERS = ("soxr", "torchaudio")
+# Names that audio files end with, in small letters. A reader goes by the content; a corpus is searched by these.
+EXTENSIONS = frozenset(
+    ".wav .wave .bwf .rf64 .w64 .flac .ogg .oga .opus .mp3 .mp2 .mp1 .aif .aiff .aifc .caf .au .snd .sph .nist .voc "
+    ".avr .paf .pvf .sf .ircam .svx .8svx .sds .wve .xi".split()
+)
+# Audio that libsndfile does not decode (.gsm, .vox: without a head; gsm in .wav is read).
+UNREADABLE_EXTENSIONS = frozenset(
+    ".m4a .m4b .mp4 .aac .alac .wma .asf .amr .awb .3gp .3gpp .3ga .webm .weba .mka .ape .wv .mpc .tta .tak .shn .spx "
+    ".ac3 .eac3 .dts .dsf .dff .ra .rm .gsm .vox .qcp".split()
+)
 _PCM_16 = np.float32(1 / 32768)  # a power of two: the samples stay what libsndfile makes of them
 _UNKNOWN_LENGTH = 2**62  # libsndfile's mark for a stream whose head does not tell its length
 
