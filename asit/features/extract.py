@@ -5,7 +5,7 @@ A part is written by one process and holds what that process needs to say about 
     <out-dir>/<name>.ark .scp                features
     <out-dir>/<name>.utt2num_frames .utt2dur  of the utterances in the archive
     <out-dir>/<name>.failed_utts             utterance and reason, one a line; empty when all succeeded
-    <out-dir>/<name>.loud_utts               utterance and reason: samples far outside [-1, 1]; empty when there are none
+    <out-dir>/<name>.loud_utts               utterance and reason: samples far outside [-1, 1]
     <out-dir>/<name>.fbank.yaml              the settings; written last: a part without it is not finished
 
 Features depend on the audio, the settings and the utterance id only, so any number of parts gives the same bytes.

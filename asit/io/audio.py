@@ -246,7 +246,10 @@ def _read(
             rate, channels, frames = stream.samplerate, stream.channels, stream.frames
             _check_channel(where, channels, channel)
             divided = _parts(source, stream.format)
-            if divided is None and frames < _UNKNOWN_LENGTH:
+            exact = (
+                not start or stream.format != "MP3"
+            )  # an MP3 decoder that starts in the middle lacks what came before
+            if divided is None and frames < _UNKNOWN_LENGTH and exact:
                 if frames <= 0:
                     raise AsitError(f"{where}: the file holds no samples; remove the clip")
                 first, last = _segment(where, rate, frames, start, end)

@@ -1,7 +1,8 @@
 """What libsndfile does not tell of coded streams: how long they are and where one ends and the next begins.
 
 It takes an MP3's length from its Xing frame, or guesses it, and stops there; of joined Ogg and flac streams it reads
-the first. Here the frames and pages themselves are counted, and what it would read short is given to it so that it cannot.
+the first. Here the frames and pages themselves are counted, and what it would read short is
+put into a form that it reads whole.
 """
 
 from __future__ import annotations
