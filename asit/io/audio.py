@@ -37,6 +37,7 @@ EXTENSIONS = frozenset(
         ".bwf",
         ".caf",
         ".flac",
+        ".gsm",
         ".ircam",
         ".mp1",
         ".mp2",
@@ -54,6 +55,7 @@ EXTENSIONS = frozenset(
         ".sph",
         ".svx",
         ".voc",
+        ".vox",
         ".w64",
         ".wav",
         ".wave",
@@ -61,7 +63,7 @@ EXTENSIONS = frozenset(
         ".xi",
     }
 )
-# Audio that libsndfile does not decode (.gsm, .vox: without a head; gsm in .wav is read).
+# Audio that libsndfile does not decode.
 UNREADABLE_EXTENSIONS = frozenset(
     {
         ".3ga",
@@ -78,7 +80,6 @@ UNREADABLE_EXTENSIONS = frozenset(
         ".dsf",
         ".dts",
         ".eac3",
-        ".gsm",
         ".m4a",
         ".m4b",
         ".mka",
@@ -91,7 +92,6 @@ UNREADABLE_EXTENSIONS = frozenset(
         ".spx",
         ".tak",
         ".tta",
-        ".vox",
         ".weba",
         ".webm",
         ".wma",
