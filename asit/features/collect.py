@@ -53,7 +53,8 @@ def collect(settings: CollectSettings) -> tuple[int, int]:
     if failed:
         write_lines(data.file("failed_utts"), failed)
         judge(data.path, len(feats), failed, data.file("failed_utts"))
-    remark(data.path, len(feats), tables["loud_utts"], front_end)
+    if settings.nj:  # the one process of an archive without a number has said it
+        remark(data.path, len(feats), tables["loud_utts"], front_end)
     write_table(data.file("utt2num_frames"), tables["utt2num_frames"])
     write_table(data.file("utt2dur"), tables["utt2dur"])
     write_text(data.file("frame_shift"), f"{front_end.frame_shift / 1000:g}\n")
