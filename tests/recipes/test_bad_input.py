@@ -203,6 +203,8 @@ AUDIO = {
     "NaN": (nan_wave, "4800 of 4800 samples are NaN"),
     "too short": (lambda p: tone(p, 100), "at least 200 samples"),
     "missing": (os.unlink, "no such file"),
+    "a pipe": (lambda p: (os.unlink(p), os.mkfifo(p)), "found a pipe"),
+    "another format": (lambda p: Path(p).write_bytes(bytes(99)), "cannot be decoded"),
     "a folder": (lambda p: (os.unlink(p), os.mkdir(p)), "found a folder"),
 }
 
@@ -219,7 +221,7 @@ def test_audio(refused, kind) -> None:
     assert Path("fbank/raw.failed_utts").read_text().startswith("s0-02 ")
 
 
-@pytest.mark.parametrize("kind", [k for k in AUDIO if k != "wrong rate"])
+@pytest.mark.parametrize("kind", [k for k in AUDIO if k not in ("wrong rate", "a pipe")])
 def test_prediction(refused, kind) -> None:
     damage, expected = AUDIO[kind]
     damage("wav/s0-02.wav")
