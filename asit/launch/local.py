@@ -17,7 +17,7 @@ from types import FrameType
 
 from asit.errors import AsitError
 from asit.launch import failures
-from asit.launch.contract import Job, Request, footer, header, make_log_folder
+from asit.launch.contract import DRY_RUN, Job, Request, footer, header, make_log_folder
 
 GRACE = 30.0
 """Seconds that jobs get between SIGTERM and SIGKILL: enough to save a checkpoint."""
@@ -31,7 +31,8 @@ class _StopError(Exception):
 def run(request: Request, program: str) -> int:
     """Run all jobs of a request; the process's exit code.
 
-    0 when all succeeded (also those that ``--pick`` left alone), 1 when any failed, 128 + n after signal n.
+    0 when all succeeded (also those that ``--pick`` left alone), 1 when any failed, 128 + n after signal n,
+    ``DRY_RUN`` when nothing ran.
 
     Raises:
         AsitError: a log cannot be written, more GPUs are asked for than there are.
@@ -40,7 +41,7 @@ def run(request: Request, program: str) -> int:
     if request.dry_run:
         for job in map(request.job, todo):
             print(f"{job.line()} >{shlex.quote(job.log)} 2>&1")
-        return 0
+        return DRY_RUN
     for index in todo:
         make_log_folder(request.job(index).log)
     devices = visible_gpus() if request.gpus else []
