@@ -109,6 +109,7 @@ class _Runner:
         self._most = jobs_at_a_time(request, count, len(devices), cores)
         self._running: dict[int, _Running] = {}
         self._waiting = False
+        self._notice = 0  # the last one that was passed on
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_stop)
         for number in (signal.SIGUSR1, signal.SIGUSR2):  # a scheduler's notice of preemption is for the jobs
@@ -165,6 +166,7 @@ class _Runner:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
         if "num-threads" in self._request.options:
             environment["OMP_NUM_THREADS"] = str(self._request.num_threads)
+        self._notice = 0
         try:
             with open(job.log, "wb") as log:
                 log.write(header(job, time.time()).encode())
@@ -187,6 +189,8 @@ class _Runner:
                 log_text.write(footer(127, now, now, self._request.num_threads))
             return False
         self._running[process.pid] = _Running(job, process, devices, attempt)
+        if self._notice:  # it came while this job started, and met only the others
+            _signal_group(process.pid, self._notice)
         return True
 
     def _wait(self) -> tuple[_Running, int]:
@@ -216,6 +220,7 @@ class _Runner:
             raise _StopError
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self._notice = number
         for pid in list(self._running):
             _signal_group(pid, number)
 
