@@ -26,6 +26,7 @@ log_dir=${words[1]:-$data_dir/log}
 fbank_dir=${words[2]:-$data_dir/data}
 name=${data_dir##*/}
 read -r -a back_end <<<"$cmd"
+((nj > 0)) || _wrong "--nj: expected at least 1 job, found $nj"
 
 for file in "$fbank_config" "$data_dir/utt2spk" "$data_dir/wav.scp"; do
     [[ -f $file ]] || { echo "${0##*/}: error: $file: no such file" >&2 && exit 1; }
@@ -38,8 +39,9 @@ asit-validate-data-dir --data-dir "$data_dir" --check-files false --spk-sort fal
 utts=$(wc -l <"$data_dir/utt2spk")
 ((nj <= utts)) || { nj=$utts && log "only $utts utterances: --nj $nj"; }
 asit-split-data-dir --data-dir "$data_dir" --nj "$nj"
-"${back_end[@]}" JOB=1:"$nj" "$log_dir/make_fbank_$name.JOB.log" \
-    asit-make-fbank --config "$fbank_config" --data-dir "$data_dir/split$nj/JOB" --out-dir "$fbank_dir" \
-    --name "raw_fbank_$name.JOB" --compression "$compression" --resample "$resample" --channel "$channel" --partial true \
+job=$(job_word "$data_dir" "$log_dir" "$fbank_dir" "$fbank_config" "$compression" "$channel")
+"${back_end[@]}" "$job=1:$nj" "$log_dir/make_fbank_$name.$job.log" \
+    asit-make-fbank --config "$fbank_config" --data-dir "$data_dir/split$nj/$job" --out-dir "$fbank_dir" \
+    --name "raw_fbank_$name.$job" --compression "$compression" --resample "$resample" --channel "$channel" --partial true \
     --allow-pipes "$allow_pipes"
 asit-collect-feats --data-dir "$data_dir" --out-dir "$fbank_dir" --name "raw_fbank_$name" --nj "$nj"
