@@ -37,7 +37,6 @@ from asit.report.machine import provenance
 from asit.report.record import parse_tags, write_json
 from asit.seeding import derive
 from asit.train import distributed, processes
-from asit.train.caching import share_memory
 from asit.train.checkpoint import DirLock
 from asit.train.classifier import Classifier, HeadSettings
 from asit.train.finetuner import FineTuner
@@ -131,7 +130,6 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
         if path:
             check_front_end(backbone.front_end, path, settings.init)
             sets[name] = LabelledClips(path, task, backbone.front_end.stats, settings.max_missing)
-            share_memory(sets[name].dataset, train.cache)
             log.info("%s: %d of %d clips of %s", name, len(sets[name]), sets[name].expected, path)
     targets = sets["train"].training_targets()
     plan = BatchPlan(

@@ -78,7 +78,7 @@ def load_backbone(path: str, *, from_scratch: bool, drop_path: float | None, cro
     tensors, metadata = model_file.load(path)
     _expect_kind(path, metadata, "backbone", "give the backbone.safetensors of a pretraining run")
     module = registry.load("models", metadata["model"])
-    settings = from_dict(module.Settings, metadata["model_settings"])
+    settings = _model_settings(module.Settings, metadata)
     if drop_path is not None:
         settings = dataclasses.replace(settings, drop_path=drop_path)
     frames = crop_frames or metadata["frames"]
@@ -133,7 +133,7 @@ def load_model(path: str, device: torch.device | None = None) -> TrainedModel:
     tensors, metadata = model_file.load(path)
     _expect_kind(path, metadata, "classifier", "give the model.safetensors of asit-finetune")
     module = registry.load("models", metadata["model"])
-    settings = from_dict(module.Settings, metadata["model_settings"])
+    settings = _model_settings(module.Settings, metadata)
     backbone = module.build(settings, metadata["frames"], metadata["mels"])
     component = registry.load("tasks", metadata["task"])
     task = component.Task(from_dict(component.Settings, metadata["task_settings"]), metadata["labels"])
@@ -169,6 +169,11 @@ def check_front_end(front_end: FrontEnd, data_dir: str, owner: str) -> None:
                 f"{path}: front end differs from that of {owner}: option '{name}': expected {expected}, "
                 f"found {found[name]}; extract the features again with the model's options"
             )
+
+
+def _model_settings(kind: type, metadata: Mapping[str, Any]) -> Any:
+    """The architecture. Files of earlier versions name a kernel of attention besides, which changed no result."""
+    return from_dict(kind, {name: value for name, value in metadata["model_settings"].items() if name != "attention"})
 
 
 def _front_end(metadata: Mapping[str, Any]) -> FrontEnd:

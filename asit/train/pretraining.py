@@ -26,7 +26,6 @@ from asit.io import model_file
 from asit.io.atomic import write_text
 from asit.seeding import derive
 from asit.train import distributed, processes
-from asit.train.caching import share_memory
 from asit.train.checkpoint import DirLock
 from asit.train.logging import start_log
 from asit.train.loop import Loop, check_identity
@@ -78,7 +77,6 @@ def pretrain(settings: PretrainSettings) -> None:
 def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) -> None:
     train = settings.train
     features = FeatureDataset(settings.data_dir)
-    share_memory(features, train.cache)
     crops = CropDataset(features, settings.crops, train.seed)
     plan = BatchPlan(
         len(crops),

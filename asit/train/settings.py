@@ -7,10 +7,7 @@ from typing import Any
 
 from asit.config import option, to_dict
 from asit.errors import AsitError
-from asit.layers import recompute
 from asit.schedules import Constant, Cosine, Schedule, StepDecay
-from asit.train import compiling
-from asit.train.caching import CHOICES as CACHES
 from asit.train.precision import CHOICES
 
 
@@ -47,22 +44,13 @@ class TrainSettings:
     precision: str = option(
         "auto", "arithmetic of the forward pass; auto: bf16 (autocast) where the hardware has it", choices=CHOICES
     )
-    optimizer_kernel: str = option(
-        "auto",
-        "one kernel for all parameters, one for each operation, or a loop over the parameters; auto: fused",
-        choices=("auto", "fused", "foreach", "loop"),
+    compile: bool = option(
+        False, "torch.compile the transformer's blocks; meant for GPUs, no gain was measured on a CPU"
     )
-    compile: str = option(
-        "none",
-        "torch.compile the transformer's blocks, or run them as CUDA graphs besides (GPU only); no gain was measured "
-        "on a CPU",
-        choices=compiling.CHOICES,
-    )
-    recompute: str = option(
-        "cheap",
-        "what the backward pass makes again instead of keeping it: nothing; cheap: weights in bf16 and activation "
-        "functions; blocks: all inside a transformer block (least memory, a forward pass more)",
-        choices=recompute.CHOICES,
+    checkpoint_blocks: bool = option(
+        False,
+        "keep the inputs of the transformer's blocks alone and compute the rest again in the backward pass: much less "
+        "memory, a forward pass more",
     )
     ngpu: int | None = option(None, "GPUs on this machine; 0: CPU; none: one if there is one, else CPU", least=0)
     num_procs: int = option(1, "processes when training on the CPU (gloo)", least=1)
@@ -71,12 +59,6 @@ class TrainSettings:
         1, "data-loading processes per training process; 0: load in the training process", least=0
     )
     prefetch: int = option(4, "batches each data-loading process keeps ready", least=1)
-    cache: str = option(
-        "auto",
-        "keep features once read in memory that the processes of a machine share; auto: where the archives lie "
-        "column by column (compression 1 and 2) and half of the free memory holds them",
-        choices=CACHES,
-    )
     seed: int = option(0, "everything random in the run derives from this number")
 
     log_every: int = option(50, "updates between two log lines", least=1)
@@ -136,8 +118,7 @@ class TrainSettings:
 FREE = frozenset({
     "batch_size", "accum", "ngpu", "num_procs", "threads", "num_workers", "prefetch", "log_every", "save_every",
     "save_minutes", "keep", "picture_every", "tensorboard", "bad_steps", "data_dir", "out_dir", "export",
-    "chunked_loss", "compile", "recompute", "cache",
-    "optimizer_kernel",
+    "compile", "checkpoint_blocks",
 })  # fmt: skip
 
 
