@@ -32,7 +32,6 @@ from asit.report.machine import provenance
 from asit.report.record import parse_tags
 from asit.seeding import derive
 from asit.train import distributed, run_dir
-from asit.train.caching import share_memory
 from asit.train.classifier import Classifier, HeadSettings
 from asit.train.finetuner import FineTuner
 from asit.train.finetuner import Settings as FineTunerSettings
@@ -137,8 +136,6 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
     if run_dir.claim(out_dir, who, place, train.restart_changed) and (out_dir / MODEL).is_file():
         log.info("%s: finished already", out_dir)
         return
-    for clips in sets.values():
-        share_memory(clips.dataset, train.cache)
     torch.manual_seed(derive(train.seed, "head"))
     classifier = Classifier(backbone.module, task.num_outputs, settings.head)
     stats, steps = backbone.front_end.stats, train.total_steps(plan.steps_per_epoch)

@@ -52,12 +52,6 @@ class Settings:
     )
     rec_hidden: int = option(0, "hidden width of the reconstruction head; 0: D", least=0)
     rec_bottleneck: int = option(0, "last width of the reconstruction head; 0: D (v2); v1 has 128", least=0)
-    chunked_loss: bool = option(
-        True, "never hold all logits of the patch tokens at once: less memory and time, same values", free=True
-    )
-    pack_views: bool = option(
-        True, "global and local views in one pass of the student: fewer, larger matrix products, same values", free=True
-    )
     reconstruct_all: bool = option(False, "reconstruct every bin instead of the corrupted ones")
     global_weight: float = option(0.5, "weight of the global loss; v1 1, v2 0.5", least=0)
     local_weight: float = option(0.5, "weight of the local loss; v1 1, v2 0.5", least=0)
@@ -97,7 +91,7 @@ class ASiT(nn.Module):
         patch_prototypes = settings.patch_prototypes or settings.cls_prototypes
         temperature, momentum = settings.student_temp, settings.center_momentum
         self.global_loss = GlobalDistillation(settings.cls_prototypes, temperature, momentum)
-        self.local_loss = LocalDistillation(patch_prototypes, temperature, momentum, settings.chunked_loss)
+        self.local_loss = LocalDistillation(patch_prototypes, temperature, momentum)
         self.reconstruction_loss = Reconstruction(settings.reconstruct_all)
         self.ln_k = {"cls": math.log(settings.cls_prototypes), "patch": math.log(patch_prototypes)}
         self.teacher_temp = EpochRamp(
@@ -230,4 +224,4 @@ def _network(settings: Settings, frames: int, mels: int) -> PretrainingNetwork:
     )
     for head in (projection, reconstruction):
         head.apply(vit.init_weights)
-    return PretrainingNetwork(backbone, projection, reconstruction, settings.pack_views)
+    return PretrainingNetwork(backbone, projection, reconstruction)

@@ -21,7 +21,6 @@ from asit.io import model_file
 from asit.io.atomic import write_text
 from asit.seeding import derive
 from asit.train import distributed, run_dir
-from asit.train.caching import share_memory
 from asit.train.loop import Loop
 from asit.train.settings import TrainSettings
 
@@ -80,7 +79,6 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
     if done and done.get("export") == settings.export and (out_dir / BACKBONE).is_file():
         log.info("%s: finished already", out_dir)
         return
-    share_memory(features, train.cache)
     for message in worries(settings, crops, steps):
         log.warning("%s", message)
     torch.manual_seed(derive(train.seed, "init"))

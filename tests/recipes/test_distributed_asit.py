@@ -134,14 +134,6 @@ def test_one_process_continues_what_two_began(home, one, two) -> None:
     torch.testing.assert_close(losses(home, out), one, rtol=1e-5, atol=1e-5)
 
 
-def test_two_processes_share_one_memory(home, two) -> None:
-    """Features kept in memory: the same losses, and no name left behind."""
-    log = train(home, "cached", *TWO, "--cache", "memory")
-    assert "kept in shared memory once read" in log
-    assert torch.equal(losses(home, "cached"), two)
-    assert not [p for p in Path("/dev/shm").glob("asit-*") if not p.name.startswith("asit-test-")]
-
-
 def test_under_torchrun(home, two) -> None:
     """What starts the ranks does not matter: the same bytes come out."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]

@@ -149,6 +149,15 @@ def test_same_seed_same_weights_other_seed_other_weights(corpus, trained, tmp_pa
     assert not torch.equal(weights[0], weights[2])
 
 
+def test_files_of_earlier_versions_name_a_kernel_of_attention(corpus, trained, tmp_path):
+    for path in (corpus.init, trained / "model.safetensors"):
+        tensors, metadata = model_file.load(path)
+        old = {**metadata, "model_settings": {**metadata["model_settings"], "attention": "auto"}}
+        model_file.save(tmp_path / f"{metadata['kind']}.safetensors", tensors, old)
+    load_backbone(str(tmp_path / "backbone.safetensors"), from_scratch=False, drop_path=None, crop_frames=0)
+    assert load_model(str(tmp_path / "classifier.safetensors")).task.labels == ["alfa", "bravo", "charlie"]
+
+
 def test_from_scratch_differs_in_the_weights_only(corpus):
     options = {"drop_path": None, "crop_frames": 0}
     torch.manual_seed(5)
