@@ -22,8 +22,10 @@ from asit.data.dataset import FeatureDataset
 from asit.data.loader import Batches
 from asit.data.sampler import BatchPlan
 from asit.errors import AsitError
+from asit.features.mel import mel_centres
 from asit.io import model_file
 from asit.io.atomic import write_text
+from asit.methods._pictures import Axes
 from asit.seeding import derive
 from asit.train import distributed, processes
 from asit.train.caching import share_memory
@@ -102,6 +104,7 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
         steps=steps,
         steps_per_epoch=plan.steps_per_epoch,
     )
+    learner.axes = picture_axes(features)
     log.info("%d updates, %d an epoch, %d clips each", steps, plan.steps_per_epoch, plan.global_batch)
     if place.main:
         write_text(out_dir / "config.yaml", yaml.safe_dump(to_dict(settings), sort_keys=False))
@@ -121,6 +124,13 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
             out_dir / DONE, json.dumps({"steps": steps, "export": settings.export, "identity": identity(settings)})
         )
         log.info("finished: %s", out_dir / "backbone.safetensors")
+
+
+def picture_axes(features: FeatureDataset) -> Axes:
+    """Seconds and Hz of the features' frames and mel bins."""
+    front_end = features.front_end
+    hertz = mel_centres(front_end.num_mel_bins, front_end.low_freq, front_end.high_edge)
+    return Axes(front_end.frame_shift / 1000, hertz if features.num_mels == len(hertz) else None)
 
 
 def worries(crops: CropDataset, steps: int) -> list[str]:
