@@ -42,9 +42,9 @@ from asit.train.checkpoint import DirLock
 from asit.train.classifier import Classifier, HeadSettings
 from asit.train.finetuner import FineTuner
 from asit.train.finetuner import Settings as FineTunerSettings
-from asit.train.logging import start_log
 from asit.train.loop import Loop, check_identity
 from asit.train.param_groups import param_groups
+from asit.train.run_log import start_log
 from asit.train.selection import BestWeights
 from asit.train.settings import FREE, TrainSettings
 

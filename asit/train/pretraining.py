@@ -30,13 +30,12 @@ from asit.seeding import derive
 from asit.train import distributed, processes
 from asit.train.caching import share_memory
 from asit.train.checkpoint import DirLock
-from asit.train.logging import start_log
 from asit.train.loop import Loop, check_identity
+from asit.train.run_log import FEWEST, start_log
 from asit.train.settings import TrainSettings, identity
 
 log = logging.getLogger(__name__)
 SMALL_POOL_HOURS = 10.0
-FEW_STEPS = 700
 MUCH_PADDING = 0.05
 DONE = "done.json"
 
@@ -146,8 +145,8 @@ def worries(crops: CropDataset, steps: int) -> list[str]:
             f"{100 * crops.padded_share:.0f} % of the crops will be padded, a shortcut for the global loss: "
             "use --short-clips skip or a smaller --global-frames"
         )
-    if steps < FEW_STEPS:
-        found.append(f"{steps} updates are planned; below about {FEW_STEPS} pretraining tends to hurt: raise --steps")
+    if steps < FEWEST:
+        found.append(f"{steps} updates are planned; below about {FEWEST} pretraining tends to hurt: raise --steps")
     return found
 
 
