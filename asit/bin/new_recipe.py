@@ -9,9 +9,6 @@ from asit.config import load, parse
 from asit.errors import command
 from asit.features.fbank import FbankSettings
 from asit.recipes.new import NewRecipeSettings, new_recipe
-from asit.train.cost import seconds_per_update
-from asit.train.pretraining import PretrainSettings
-from asit.train.run_log import cost
 
 
 @command
@@ -19,6 +16,10 @@ def main() -> None:
     """Entry point."""
     settings = parse(NewRecipeSettings)
     print(new_recipe(settings))
+    from asit.train.cost import seconds_per_update  # torch is slow to import
+    from asit.train.pretraining import PretrainSettings
+    from asit.train.run_log import cost
+
     conf = Path(settings.egs_dir, settings.name, "conf")
     pretraining = load(PretrainSettings, conf / "pretrain.yaml")
     seconds = seconds_per_update(pretraining, load(FbankSettings, conf / "fbank.yaml").num_mel_bins)

@@ -26,11 +26,13 @@ def option(
     above: float | None = None,
     most: float | None = None,
     below: float | None = None,
+    positional: bool = False,
 ) -> Any:
     """A field that is one option. Its annotation gives the type: int, float, str, bool, ``X | None``
     (written ``none``) or ``tuple[X, ...]`` (written as several words, or a YAML list). Numbers are finite and lie
-    from ``least`` (or ``above`` it) to ``most`` (or ``below`` it), where these are given."""
-    metadata = {"help": help, "choices": choices, "limits": Limits(least, above, most, below)}
+    from ``least`` (or ``above`` it) to ``most`` (or ``below`` it), where these are given. ``positional``: a word of
+    the command line without a name goes here, as in Kaldi's tools."""
+    metadata = {"help": help, "choices": choices, "limits": Limits(least, above, most, below), "positional": positional}
     if default is REQUIRED:
         return dataclasses.field(metadata=metadata, kw_only=True)
     return dataclasses.field(default=default, metadata=metadata)
