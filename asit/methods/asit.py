@@ -28,7 +28,7 @@ from asit.losses.reconstruction import Reconstruction
 from asit.methods._imagenet import load_imagenet
 from asit.methods._monitor import entropy_warnings
 from asit.methods._network import PretrainingNetwork
-from asit.methods._pictures import reconstruction_picture
+from asit.methods._pictures import Axes, reconstruction_picture
 from asit.methods._teacher import EmaTeacher
 from asit.models import vit
 from asit.schedules import Cosine, EpochRamp
@@ -98,6 +98,7 @@ class ASiT(nn.Module):
             settings.teacher_temp_start, settings.teacher_temp, settings.teacher_temp_epochs, steps_per_epoch
         )
         self.teacher_momentum = Cosine(settings.teacher_momentum, settings.teacher_momentum_end, steps)
+        self.axes = Axes()  # of pictures; a run sets seconds and Hz
         self._corrupt = registry.load("masking", settings.masking.name).corrupt
         self._wrapped: tuple[nn.Module] = (self.student,)  # a tuple hides DDP's wrapper from state_dict
 
@@ -181,12 +182,15 @@ class ASiT(nn.Module):
 
     @torch.no_grad()
     def pictures(self, batch: Mapping[str, Any], step: int) -> dict[str, np.ndarray]:
-        """Clean, corrupted and reconstructed spectrograms of the first clips."""
+        """Clean, corrupted and reconstructed spectrograms of the first clips, by the student without drop path."""
         clips = batch["global_crops"][0]
         generator = torch.Generator(clips.device).manual_seed(step)
         corrupted = self._corrupt(clips, self.settings.masking.settings, generator)
-        output = self.student(corrupted.clips[:3]).reconstruction
-        return {"reconstruction": reconstruction_picture(clips[:3], corrupted.clips[:3], corrupted.mask[:3], output)}
+        training = self.student.training
+        output = self.student.eval()(corrupted.clips[:3]).reconstruction
+        self.student.train(training)
+        shown = (clips[:3], corrupted.clips[:3], corrupted.mask[:3], output)
+        return {"reconstruction": reconstruction_picture(*shown, self.axes)}
 
     def _kept_tokens(self, clips: Tensor, generator: torch.Generator | None) -> Tensor | None:
         """int64 (2 * B, n): a random share of the patch positions of each clip."""

@@ -29,11 +29,11 @@ from asit.train.compiling import compile_blocks
 from asit.train.distributed import Place
 from asit.train.guard import Guard
 from asit.train.learner import Batch, Learner, Stateful
-from asit.train.logging import MetricLog, Progress, line
 from asit.train.optimizer import Optimizer
 from asit.train.param_groups import param_groups
 from asit.train.precision import use_bf16
 from asit.train.run_dir import differences
+from asit.train.run_log import MetricLog, Progress, line
 from asit.train.settings import TrainSettings
 from asit.train.signals import PREEMPTED, StopRequest, StopWhileWaitingError
 
@@ -114,6 +114,8 @@ class Loop:
                     except StopWhileWaitingError:
                         self.save()
                         self._leave(stop)
+                    if told := progress.cost(self.step):
+                        log.info("%s", told)
                     self._report(batch, logs, progress)
                     late = 0 < self.settings.save_minutes * 60 < time.monotonic() - saved_at
                     due = self.settings.save_every > 0 and self.step % self.settings.save_every == 0

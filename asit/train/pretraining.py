@@ -17,16 +17,18 @@ from asit.data.crops import CropDataset, CropSettings
 from asit.data.dataset import FeatureDataset
 from asit.data.loader import Batches
 from asit.data.sampler import BatchPlan
+from asit.features.mel import mel_centres
 from asit.io import model_file
 from asit.io.atomic import write_text
+from asit.methods._pictures import Axes
 from asit.seeding import derive
 from asit.train import distributed, run_dir
 from asit.train.loop import Loop
+from asit.train.run_log import FEWEST
 from asit.train.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 SMALL_POOL_HOURS = 10.0
-FEW_STEPS = 700
 FEW_PROTOTYPES = 1024  # published: 8192; with so many the teacher of a small pool stays almost uniform
 MUCH_PADDING = 0.05
 BACKBONE = "backbone.safetensors"
@@ -89,6 +91,7 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
         steps=steps,
         steps_per_epoch=plan.steps_per_epoch,
     )
+    learner.axes = picture_axes(features)
     log.info("%d updates, %d an epoch, %d clips each", steps, plan.steps_per_epoch, plan.global_batch)
     if place.main:
         write_text(out_dir / "config.yaml", yaml.safe_dump(to_dict(settings), sort_keys=False))
@@ -107,6 +110,13 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
         log.info("finished: %s", out_dir / BACKBONE)
 
 
+def picture_axes(features: FeatureDataset) -> Axes:
+    """Seconds and Hz of the features' frames and mel bins."""
+    front_end = features.front_end
+    hertz = mel_centres(front_end.num_mel_bins, front_end.low_freq, front_end.high_edge)
+    return Axes(front_end.frame_shift / 1000, hertz if features.num_mels == len(hertz) else None)
+
+
 def worries(settings: PretrainSettings, crops: CropDataset, steps: int) -> list[str]:
     """What is known to make pretraining useless or harmful, found before it starts."""
     found = []
@@ -120,8 +130,8 @@ def worries(settings: PretrainSettings, crops: CropDataset, steps: int) -> list[
             f"{100 * crops.padded_share:.0f} % of the crops will be padded, a shortcut for the global loss: "
             "use --short-clips skip or a smaller --global-frames"
         )
-    if steps < FEW_STEPS:
-        found.append(f"{steps} updates are planned; below about {FEW_STEPS} pretraining tends to hurt: raise --steps")
+    if steps < FEWEST:
+        found.append(f"{steps} updates are planned; below about {FEWEST} pretraining tends to hurt: raise --steps")
     return found
 
 

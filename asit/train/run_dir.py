@@ -25,7 +25,7 @@ from asit.io.atomic import write_text
 from asit.train import distributed, processes, signals
 from asit.train.checkpoint import CheckpointDir, DirLock
 from asit.train.distributed import Place
-from asit.train.logging import start_log
+from asit.train.run_log import start_log
 from asit.train.settings import TrainSettings
 
 log = logging.getLogger(__name__)

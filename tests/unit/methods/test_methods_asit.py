@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from asit.config import from_dict
 from asit.errors import AsitError
 from asit.methods import asit
 from asit.methods._monitor import entropy_warnings
+from asit.methods._pictures import Axes
 
 T, F = 64, 32
 
@@ -180,6 +182,13 @@ def test_warnings_come_from_the_logged_losses() -> None:
     assert ["teacher is almost uniform" in w for w in learner.warnings(losses, 19)] == [True, True]
 
 
-def test_picture_shows_four_panels_a_clip() -> None:
-    image = build().pictures(batch(), 0)["reconstruction"]
-    assert image.shape == (3 * F + 2 * 4, 4 * T + 3 * 4)
+def test_picture_has_axes_and_comes_from_the_network_without_drop_path() -> None:
+    learner = build(drop_path=0.9)
+    learner.train()
+    first, second = (learner.pictures(batch(), 0)["reconstruction"] for _ in range(2))
+    assert first.dtype == np.uint8
+    assert first.ndim == 3
+    assert (first == second).all()
+    assert learner.student.training
+    learner.axes = Axes(0.01, np.linspace(50, 7000, F))
+    assert (learner.pictures(batch(), 0)["reconstruction"] != first).any()
