@@ -44,7 +44,7 @@ def seconds_per_update(settings: PretrainSettings, mels: int) -> float:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        learner.after_update(update)
+        learner.after_update(update, torch.zeros((), device=device))
         float(loss.detach())  # waits for a GPU
         began = began or time.perf_counter()  # after the first update
     return train.accum * (time.perf_counter() - began) / UPDATES
