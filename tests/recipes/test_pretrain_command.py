@@ -178,3 +178,8 @@ def test_two_processes_train(home):
 def test_a_missing_pool_names_the_stage(home):
     process = start(home, "none", "--data-dir", "data/absent")
     assert "data/absent: no such data directory; prepare it first" in finish(process, code=1)
+
+
+def test_two_processes_tell_an_error_once_and_end(home):
+    errors = finish(start(home, "none", "--data-dir", "data/absent", "--num-procs", 2), code=1)
+    assert errors.count("no such data directory") == 1, errors
