@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
-OTHERS_WAIT = 2.0  # seconds by which the other processes of a training on one machine are later with an error
+OTHERS_WAIT = 10.0  # seconds by which the other processes of a training on one machine are later with an error
 
 
 class AsitError(Exception):
