@@ -55,7 +55,6 @@ def main() -> int:
     for number in STOPS:  # a handler, which children do not inherit as they would SIG_IGN
         signal.signal(number, pass_on)
     others = "SIGINT,SIGHUP,SIGQUIT"
-    os.environ.setdefault("LOGLEVEL", "CRITICAL")  # torchrun's own lines say what ours below say
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
