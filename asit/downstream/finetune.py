@@ -129,7 +129,7 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
     who = run_dir.identity(
         settings,
         backbone=run_dir.file_digest(settings.init),
-        data={name: clips.digest() for name, clips in sets.items()},
+        **{f"{name}_data": clips.digest() for name, clips in sets.items()},
         stats=dataclasses.asdict(backbone.front_end.stats),
         global_batch=plan.global_batch,
     )

@@ -108,7 +108,10 @@ def test_other_labels_are_another_run(corpus, tmp_path, capsys):
     for number, (name, change) in enumerate(changes, 1):
         path = tmp_path / "data" / name
         path.write_text(change(path.read_text()))
-        with pytest.raises(AsitError, match=r"begun with other settings or data: data: .*--restart-changed true"):
+        with pytest.raises(
+            AsitError,
+            match=r"begun with other settings or data: the (training|validation) clips, .*--restart-changed true",
+        ):
             finetune(corpus.finetune_settings(out, **sets))
         finetune(corpus.finetune_settings(out, **sets, restart_changed=True))
         assert f"kept in {out}.old-{number}" in capsys.readouterr().err
