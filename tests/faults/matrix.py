@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy
 import soundfile
 from killing import Command, Kill, children
 
@@ -24,16 +24,16 @@ UTTS = [f"s{i % 2}-{i:02d}" for i in range(8)]
 TRAIN = "--steps 12 --warmup-steps 2 --batch-size 4 --threads 1 --ngpu 0 --tensorboard false --log-every 1"
 TRAIN = [*TRAIN.split(), "--save-every", "3", "--num-workers"]
 MODEL = "--embed-dim 16 --depth 1 --heads 2 --patch-frames 8 --patch-mels 0 --global-frames 32 --local-crops 0"
-MODEL = [*MODEL.split(), *"--head-hidden 8 --head-bottleneck 8 --cls-prototypes 8 --export student".split()]
+MODEL = [*MODEL.split(), *["--head-hidden", "8", "--head-bottleneck", "8", "--cls-prototypes", "8", "--export", "student"]]
 COMMANDS = {
     "pretrain": ["--data-dir", "data/set", "--out-dir", "exp/new", *MODEL, *TRAIN],
     "finetune": [
-        *"--train-dir data/set --out-dir exp/new --init exp/pretrain/backbone.safetensors --average ema".split(),
+        *["--train-dir", "data/set", "--out-dir", "exp/new", "--init", "exp/pretrain/backbone.safetensors", "--average", "ema"],
         *TRAIN,
     ],
-    "make_fbank": "--data-dir data/set --out-dir new --name raw --config conf/fbank.yaml".split(),
-    "collect_feats": "--data-dir data/set --out-dir fbank --name raw".split(),
-    "evaluate": "--model exp/task/model.safetensors --data-dir data/set --out-dir exp/new --ngpu 0".split(),
+    "make_fbank": ["--data-dir", "data/set", "--out-dir", "new", "--name", "raw", "--config", "conf/fbank.yaml"],
+    "collect_feats": ["--data-dir", "data/set", "--out-dir", "fbank", "--name", "raw"],
+    "evaluate": ["--model", "exp/task/model.safetensors", "--data-dir", "data/set", "--out-dir", "exp/new", "--ngpu", "0"],
 }
 SPEED = ("clips_per_second", "wait_share", "seconds_left")  # of the machine, not of the run
 SOAK = 12
@@ -84,10 +84,15 @@ def result(home: Path, command: str) -> dict[str, bytes | list]:
     left: dict[str, bytes | list] = {}
     for path in sorted((home / folder).rglob("*")):
         name = path.relative_to(home / folder).as_posix()
+        if ".tmp-" in name:  # never a final name; counted by itself
+            continue
         if name == "metrics.jsonl":
             rows = read_metrics(path)
             left[name] = [{k: v for k, v in row.items() if k not in SPEED} for row in rows if row["kind"] == "train"]
-        elif path.is_file() and (command in ("make_fbank", "collect_feats", "evaluate") or ".safetensors" in name):
+        elif path.suffix == ".safetensors":  # its metadata hold times
+            tensors = safetensors.numpy.load_file(path)
+            left[name] = [(k, str(v.dtype), v.shape, v.tobytes()) for k, v in sorted(tensors.items())]
+        elif path.is_file() and command in ("make_fbank", "collect_feats", "evaluate"):
             if path.suffix not in (".log", ".jsonl") and path.name != ".lock":
                 left[name] = path.read_bytes()
     assert left, f"{folder} is empty"
@@ -209,7 +214,9 @@ def disk_full(command: str, size: str) -> Callable[[Workplace, Path], tuple[int,
         (home / folder).mkdir(parents=True)
         words = words_of(command)
         script = 'f=$1; shift; mount -t tmpfs -o size="$1" none "$f" && shift && { "$@" 2>first; echo $? >code1; '
-        script += 'ls -A "$f" >left; mount -o remount,size=64m "$f" && "$@" 2>stderr; echo $? >code2; cp -r "$f" kept; }'
+        script += (
+            'ls -A "$f" >left; mount -o remount,size=64m "$f" && "$@" 2>stderr; echo $? >code2; cp -r "$f" kept; }'
+        )
         run_it = [sys.executable, "-m", f"asit.bin.{command}", *words]
         subprocess.run(["unshare", "-rm", "bash", "-c", script, "-", folder, size, *run_it], cwd=home, check=True)
         codes = [(home / n).read_text().strip() for n in ("code1", "code2")]
@@ -304,7 +311,8 @@ def try_case(place: Workplace, case: Case) -> dict:
         row["outcome"] = "held"
     except Skipped as reason:
         row["outcome"] = f"skipped: {reason}"
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong is the finding
+    except Exception as error:
         row["outcome"] = f"FAILED: {' '.join(str(error).split())[:300]}"
         row["kills"] = SOAK if case.promise == "Soak" else int("disk" not in case.name)
-    return json.loads(json.dumps({**row, "seconds": round(time.monotonic() - began, 1)}))
+    row["left"] = sum(".tmp-" in p.name for p in home.rglob("*"))
+    return {**row, "seconds": round(time.monotonic() - began, 1)}
