@@ -57,15 +57,15 @@ def _marker(path: Path) -> None:
 
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "scp": lambda p: read_table(p),
+    "scp": read_table,
     "segments": _segment,
     "ark spec": _spec,
     "ark": lambda p: read_matrix(f"{p}:2"),
-    "YAML": lambda p: read_yaml(p),
-    "model file": lambda p: model_file.load(p),
-    "checkpoint": lambda p: load_tensors(p),
+    "YAML": read_yaml,
+    "model file": model_file.load,
+    "checkpoint": load_tensors,
     "checkpoint marker": _marker,
-    "audio": lambda p: read_audio(p),
+    "audio": read_audio,
     "archive": lambda p: extract(p, f"{p}.out"),
 }
 

@@ -24,16 +24,37 @@ UTTS = [f"s{i % 2}-{i:02d}" for i in range(8)]
 TRAIN = "--steps 12 --warmup-steps 2 --batch-size 4 --threads 1 --ngpu 0 --tensorboard false --log-every 1"
 TRAIN = [*TRAIN.split(), "--save-every", "3", "--num-workers"]
 MODEL = "--embed-dim 16 --depth 1 --heads 2 --patch-frames 8 --patch-mels 0 --global-frames 32 --local-crops 0"
-MODEL = [*MODEL.split(), *["--head-hidden", "8", "--head-bottleneck", "8", "--cls-prototypes", "8", "--export", "student"]]
+MODEL = [
+    *MODEL.split(),
+    *["--head-hidden", "8", "--head-bottleneck", "8", "--cls-prototypes", "8", "--export", "student"],
+]
 COMMANDS = {
     "pretrain": ["--data-dir", "data/set", "--out-dir", "exp/new", *MODEL, *TRAIN],
     "finetune": [
-        *["--train-dir", "data/set", "--out-dir", "exp/new", "--init", "exp/pretrain/backbone.safetensors", "--average", "ema"],
+        *[
+            "--train-dir",
+            "data/set",
+            "--out-dir",
+            "exp/new",
+            "--init",
+            "exp/pretrain/backbone.safetensors",
+            "--average",
+            "ema",
+        ],
         *TRAIN,
     ],
     "make_fbank": ["--data-dir", "data/set", "--out-dir", "new", "--name", "raw", "--config", "conf/fbank.yaml"],
     "collect_feats": ["--data-dir", "data/set", "--out-dir", "fbank", "--name", "raw"],
-    "evaluate": ["--model", "exp/task/model.safetensors", "--data-dir", "data/set", "--out-dir", "exp/new", "--ngpu", "0"],
+    "evaluate": [
+        "--model",
+        "exp/task/model.safetensors",
+        "--data-dir",
+        "data/set",
+        "--out-dir",
+        "exp/new",
+        "--ngpu",
+        "0",
+    ],
 }
 SPEED = ("clips_per_second", "wait_share", "seconds_left")  # of the machine, not of the run
 SOAK = 12
@@ -150,7 +171,7 @@ def killed(command: str, kill: Kill, workers: int = 0) -> Callable[[Workplace, P
         process = Command(home, command, words, kill)
         code, errors = process.wait()
         if kill.worker:
-            assert code > 0, f"exit code {code} after its worker was killed"
+            assert code > 0, f"exit code {code}: the place in a worker was not reached, or its death was not noticed"
             assert "Traceback" not in errors, "a traceback when a loader's worker was killed"
         else:
             assert code == -signal.SIGKILL, f"the place was not reached: exit code {code}: {errors[-300:]}"
@@ -209,8 +230,8 @@ def disk_full(command: str, size: str) -> Callable[[Workplace, Path], tuple[int,
     folder = "new" if command == "make_fbank" else "exp/new"
 
     def check(place: Workplace, home: Path) -> tuple[int, int]:
-        if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
-            raise Skipped("needs root or user namespaces to mount a tmpfs")
+        if subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode:
+            raise SkippedError("needs root or user namespaces to mount a tmpfs")
         (home / folder).mkdir(parents=True)
         words = words_of(command)
         script = 'f=$1; shift; mount -t tmpfs -o size="$1" none "$f" && shift && { "$@" 2>first; echo $? >code1; '
@@ -234,7 +255,7 @@ def disk_full(command: str, size: str) -> Callable[[Workplace, Path], tuple[int,
     return check
 
 
-class Skipped(Exception):
+class SkippedError(Exception):
     """This machine cannot make the fault; says why."""
 
 
@@ -309,7 +330,7 @@ def try_case(place: Workplace, case: Case) -> dict:
     try:
         row["kills"], row["survived"] = case.check(place, home)
         row["outcome"] = "held"
-    except Skipped as reason:
+    except SkippedError as reason:
         row["outcome"] = f"skipped: {reason}"
     except Exception as error:
         row["outcome"] = f"FAILED: {' '.join(str(error).split())[:300]}"
