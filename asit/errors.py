@@ -18,6 +18,16 @@ class AsitError(Exception):
     """
 
 
+def excerpt(text: object, most: int = 80) -> str:
+    """A word or line of a file as a message can show it: on one line, and not a megabyte of it.
+
+    >>> excerpt("a\\nb"), excerpt("x" * 100, 9)
+    ('a b', 'xxxxxxxxx...')
+    """
+    shown = str(text)
+    return " ".join(shown[: most + 1].split())[:most] + ("..." if len(shown) > most else "")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that ends a message about an unknown name: the nearest known one, or all of them.
 
@@ -25,7 +35,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     "did you mean 'masking'?"
     """
     known = sorted(known)
-    match = get_close_matches(name, known, n=1, cutoff=0.6)
+    match = get_close_matches(name[:200], known, n=1, cutoff=0.6)  # its time grows with the square of the length
     if match:
         return f"did you mean '{match[0]}'?"
     return f"known: {', '.join(known) if known else '(none)'}"

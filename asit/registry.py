@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from asit.errors import AsitError, nearest
+from asit.errors import AsitError, excerpt, nearest
 
 
 def names(kind: str) -> list[str]:
@@ -31,5 +31,5 @@ def load(kind: str, name: str) -> ModuleType:
     """
     known = names(kind)
     if name not in known:
-        raise AsitError(f"unknown {kind} '{name}': {nearest(name, known)}")
+        raise AsitError(f"unknown {kind} '{excerpt(name)}': {nearest(name, known)}")
     return importlib.import_module(f"asit.{kind}.{name}")

@@ -14,6 +14,7 @@ cmd="asit-run-local"            # job back end, such as "asit-run-local --mem 2G
 fbank_config=conf/fbank.yaml    # options of asit-make-fbank
 compression=0                   # Kaldi's compression method of the archives, 0 (float32) to 7
 resample=false                  # convert audio of another rate than the configuration's
+allow_pipes=false               # run the commands in wav.scp; only for lists that you trust
 channel=none                    # channel to take of audio with several, counted from 0
 
 parse_leading_options "$@"
@@ -25,6 +26,7 @@ log_dir=${words[1]:-$data_dir/log}
 fbank_dir=${words[2]:-$data_dir/data}
 name=${data_dir##*/}
 read -r -a back_end <<<"$cmd"
+((nj > 0)) || _wrong "--nj: expected at least 1 job, found $nj"
 
 for file in "$fbank_config" "$data_dir/utt2spk" "$data_dir/wav.scp"; do
     [[ -f $file ]] || { echo "${0##*/}: error: $file: no such file" >&2 && exit 1; }
@@ -32,11 +34,14 @@ done
 for table in feats.scp utt2num_frames utt2dur; do # of an earlier run
     [[ ! -f $data_dir/$table ]] || { mkdir -p "$data_dir/.backup" && mv "$data_dir/$table" "$data_dir/.backup/"; }
 done
-asit-validate-data-dir --data-dir "$data_dir" --check-files false --spk-sort false
+asit-validate-data-dir --data-dir "$data_dir" --check-files false --spk-sort false \
+    --allow-pipes "$allow_pipes"
 utts=$(wc -l <"$data_dir/utt2spk")
 ((nj <= utts)) || { nj=$utts && log "only $utts utterances: --nj $nj"; }
 asit-split-data-dir --data-dir "$data_dir" --nj "$nj"
-"${back_end[@]}" JOB=1:"$nj" "$log_dir/make_fbank_$name.JOB.log" \
-    asit-make-fbank --config "$fbank_config" --data-dir "$data_dir/split$nj/JOB" --out-dir "$fbank_dir" \
-    --name "raw_fbank_$name.JOB" --compression "$compression" --resample "$resample" --channel "$channel" --partial true
+job=$(job_word "$data_dir" "$log_dir" "$fbank_dir" "$fbank_config" "$compression" "$channel")
+"${back_end[@]}" "$job=1:$nj" "$log_dir/make_fbank_$name.$job.log" \
+    asit-make-fbank --config "$fbank_config" --data-dir "$data_dir/split$nj/$job" --out-dir "$fbank_dir" \
+    --name "raw_fbank_$name.$job" --compression "$compression" --resample "$resample" --channel "$channel" --partial true \
+    --allow-pipes "$allow_pipes"
 asit-collect-feats --data-dir "$data_dir" --out-dir "$fbank_dir" --name "raw_fbank_$name" --nj "$nj"

@@ -4,14 +4,16 @@
 # The options of a recipe are the variables assigned in run.sh at the start of a line above `parse_options "$@"`:
 #     stage=0; nj=4        # one or more a line; the note is shown by --help
 # --foo-bar v, --foo_bar v and --foo=v are the same. A variable whose default is true or false takes only these, and
-# --foo alone means true. --config FILE is read first, whatever its place: the command line wins.
+# --foo alone means true; one whose default is a number takes only numbers. --config FILE is read first, whatever its place: the command line wins.
 # Locals of functions that touch options start with an underscore, so that an option may have any name.
 _options=() # names in the order of their declaration
 declare -A _notes=() _declared=()
 
+# shellcheck source=tools/option_values.sh
+. "$_here/option_values.sh"
+
 _wrong() { printf '%s: error: %s\n' "${0##*/}" "$*" >&2 && exit 2; }
 _has_stages() { grep -qE "$_begin_line" "$_script"; }
-_is_flag() { [[ -n ${_declared[$1]-} && ${!1} =~ ^(true|false)$ ]]; }
 
 _declare() { # _declare FILE: note the options that it declares
     local line rest names name quoted='"[^"]*"|'\''[^'\'']*'\'
@@ -25,19 +27,6 @@ _declare() { # _declare FILE: note the options that it declares
             [[ ! $rest =~ ^#[[:space:]]*(.*)$ ]] || _notes[$name]=${BASH_REMATCH[1]}
         done
     done <"$1"
-}
-
-_set() { # _set WHERE NAME VALUE
-    local _name=${2//-/_} _near
-    if [[ -z ${_declared[$_name]-} ]]; then
-        _near=$(python3 -c 'import difflib, sys; print(*difflib.get_close_matches(sys.argv[1], sys.argv[2:], 1, 0))' \
-            "$_name" "${_options[@]}") || _near=help
-        _wrong "$1: unknown option '${2//_/-}'; did you mean '${_near//_/-}'? --help lists all"
-    fi
-    if _is_flag "$_name" && [[ ! $3 =~ ^(true|false)$ ]]; then
-        _wrong "$1: ${_name//_/-} is true or false, found '$3'"
-    fi
-    printf -v "$_name" %s "$3"
 }
 
 _read_config() { # _read_config FILE: flat "name: value" or "name=value" lines; nothing in it is executed
@@ -96,10 +85,11 @@ parse_leading_options() { # parse_leading_options "$@": options with values, the
 }
 
 parse_options() { # parse_options "$@"
-    local _names=() _values=() _name _i _command
+    local _names=() _values=() _name _next _i _command
     printf -v _command ' %q' "$0" "$@"
     ! _has_stages || _declare "$_here/recipe.sh" # a script without stages has its own options only
     _declare "$_script"
+    _note_kinds
     while (($#)); do
         [[ $1 == --?* ]] || _wrong "unexpected argument '$1': options are given as --name value; see --help"
         if [[ $1 == --help ]]; then _help && exit 0; fi
@@ -111,7 +101,9 @@ parse_options() { # parse_options "$@"
             _values+=(true)
         elif [[ -n ${_declared[$_name]-} ]] && (($# < 2)); then
             _wrong "$1: a value is missing"
-        elif [[ ${2-} == --* && -n ${_declared[$(tr - _ <<<"${2#--}")]-} ]]; then
+        elif [[ ${2-} == -- ]]; then
+            _wrong "$1: a value is missing, found --"
+        elif [[ ${2-} == --* ]] && _next=${2#--} _next=${_next%%=*} && [[ -n $_next && -n ${_declared[${_next//-/_}]-} ]]; then
             _wrong "$1: a value is missing, found the option $2 (write $1=$2 if that is the value)"
         else
             _values+=("${2-}") && shift $(($# > 1))

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Environment of every recipe: locale, threads, Python. A recipe's path.sh sources it from the recipe's directory.
 # Python is an active environment that has this checkout's asit, else the project's .venv, which tools/install.sh
-# makes on first use. ASIT_EXTRAS: extras that have to be there, such as test.
+# makes on first use. ASIT_EXTRAS: extras that have to be there, such as test. In an interactive shell it never exits.
+[ -n "${BASH_VERSION-}" ] || { echo "path.sh: error: it is for bash; start one first" >&2 && return 1; }
 _root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export LC_ALL=C PYTHONUTF8=1 PYTHONUNBUFFERED=1
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # parallel jobs share the cores; training sets its own number
@@ -35,7 +36,7 @@ PYTHON
 if [[ " $* " == *" --help "* || " $* " == *" --status "* ]]; then # these install nothing
     [[ ! -x $_root/.venv/bin/asit-run-local ]] || export PATH="$_root/.venv/bin:$PATH"
 elif ! _active_environment; then
-    "$_root/tools/install.sh" --quiet --extras "${ASIT_EXTRAS-}" || exit 1
+    "$_root/tools/install.sh" --quiet --extras "${ASIT_EXTRAS-}" || { [[ $- == *i* ]] && return 1 || exit 1; }
     export VIRTUAL_ENV="$_root/.venv" PATH="$_root/.venv/bin:$PATH"
 fi
 # shellcheck source=/dev/null

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What every run.sh uses: parse_options, stages (begin, finish), log, wait_all, list_runs. tools/path.sh sources it; bash >= 4.2.
+# What every run.sh uses: parse_options, stages (begin, finish), log, wait_all, list_runs, show_results. tools/path.sh
+# sources it; bash >= 4.2.
 #
 #   parse_options "$@"                                                    # see options.sh
 #   if begin 1 features "Log-mel features" conf/fbank.yaml; then          # see stages.sh
@@ -42,6 +43,20 @@ list_runs() { # list_runs ARRAY OPTION...: put what asit-plan-runs lists into AR
     $status && ! command -v asit-plan-runs >/dev/null && return # --status does without the environment
     _listed=$(asit-plan-runs "${@:2}") || exit 1
     mapfile -t "$1" <<<"$_listed"
+}
+
+job_word() { # job_word WORD...: a name for the job's number that none of these words holds: JOB, else JOBX, JOBXX...
+    local _word=JOB # a back end replaces the name wherever it stands, also in the path of a user called JOBS
+    while [[ $* == *"$_word"* ]]; do _word+=X; done
+    printf %s "$_word"
+}
+
+show_results() { # show_results FILE: the tables of a report, where it is, and beside it those of the committed RESULTS.md
+    # shellcheck disable=SC2016 # sed's last line
+    local _tables='/^## How these numbers were made/q; /^## /,$p'
+    log "the tables of $1:" && sed -n "$_tables" "$1"
+    [[ -f RESULTS.md && ! RESULTS.md -ef $1 ]] || return 0
+    log "for comparison RESULTS.md, which came with this recipe:" && sed -n "$_tables" RESULTS.md
 }
 
 # shellcheck source=tools/options.sh

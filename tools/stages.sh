@@ -6,15 +6,18 @@
 #   - the commands in its body, and the functions of run.sh that they call (not their comments);
 #   - the values of variables which run.sh assigns above the first stage and which these commands mention, except those
 #     that only say how fast it goes: nj, ngpu, num_workers;
-#   - an INPUT: a file's content; in a folder the names, sizes and times;
+#   - an INPUT: a file's content; in a folder the names and contents of its files (tools/checksum_folder.py), never
+#     their times, so that a copy of a recipe is as finished as the recipe;
 #   - an OUTPUT is missing;
 #   - the stage before it has run again.
-# NUMBER, NAME and "Title" are literals. A stage does not write to its own INPUTs. `finish` ends run.sh.
+# NUMBER, NAME and "Title" are literals. A stage does not write to its own INPUTs. `finish` ends run.sh. The INPUTs of
+# stages outside --stage and --stop-stage are not read; what hangs on them is the record of the stage before, which is.
+# A stage that ends with code 86 has only been shown by `--dry-run` of a job back end: run.sh stops, nothing is recorded.
 # The record of a finished stage is $done_dir/NAME, written when all of it is done. A recipe that keeps variants of its
 # results side by side sets done_dir to a folder for each. Locals that are alive while variables of run.sh are read
 # start with an underscore, so that those may have any name.
 _neutral=" stage stop_stage skip_stages force dry_run status config done_dir nj ngpu num_workers "
-_open="" _record="" _started=0 _before=none
+_open="" _record="" _started=0 _before=none _locked=false
 
 _body() { # _body NAME: the commands of a stage, without comment lines, and the functions of run.sh that they call
     local line inside=false text="" name added=" "
@@ -45,7 +48,9 @@ _describe() { # _describe NAME INPUT...: one line for each thing that the stage 
     done < <(sed -E "/$_begin_line/,\$d" "$_script" | grep -oE '(^|[ ;(])[A-Za-z][A-Za-z0-9_]*=' | tr -d ' ;(=' | sort -u)
     for _name; do
         if [[ -d $_name ]]; then
-            printf 'input %s %s\n' "$_name" "$(find -L "$_name" -type f -printf '%P %s %T@\n' | LC_ALL=C sort | cksum)"
+            _text=$(python3 -IS "$_here/checksum_folder.py" "$_name" "$done_dir/.checksums") ||
+                _wrong "$_name: cannot read the folder"
+            printf 'input %s %s\n' "$_name" "$_text"
         else
             printf 'input %s %s\n' "$_name" "$(cksum 2>/dev/null <"$_name" || printf missing)"
         fi
@@ -53,11 +58,15 @@ _describe() { # _describe NAME INPUT...: one line for each thing that the stage 
 }
 
 begin() { # begin NUMBER NAME "Title" [INPUT...] [-- OUTPUT...]: true when the stage has to run
-    local _number=$1 _stage=$2 _title=$3 _inputs=() _now _old _state="not done" _changed
+    local _number=$1 _stage=$2 _title=$3 _inputs=() _now _old="" _state="not done" _changed
     shift 3 && _complete
+    [[ ! -e $done_dir/$_stage ]] || _old=$(<"$done_dir/$_stage")
+    if ! $status && { ((_number < stage || _number > stop_stage)) || [[ " $skip_stages " =~ " "($_number|$_stage)" " ]]; }; then
+        _before=$(cksum <<<"$_old") && return 1
+    fi
     while (($#)) && [[ $1 != -- ]]; do _inputs+=("$1") && shift; done
-    _now=$(_describe "$_stage" ${_inputs[@]+"${_inputs[@]}"})
-    if _old=$(cat "$done_dir/$_stage" 2>/dev/null) && [[ ${_old%$'\n'finished *} == "$_now" ]]; then
+    _now=$(_describe "$_stage" ${_inputs[@]+"${_inputs[@]}"}) || exit 2
+    if [[ $_old == *$'\n'finished\ * && ${_old%$'\n'finished *} == "$_now" ]]; then
         _state=finished
         for _changed in "${@:2}"; do [[ -e $_changed ]] || _state="changed: $_changed is missing"; done
     elif [[ -n $_old ]]; then
@@ -68,17 +77,24 @@ begin() { # begin NUMBER NAME "Title" [INPUT...] [-- OUTPUT...]: true when the s
     if $status; then
         [[ $_state == finished ]] || _before="0 0"
         printf '%3s %-14s %-42s %s\n' "$_number" "$_stage" "$_title" "$_state" && return 1
-    elif ((_number < stage || _number > stop_stage)) || [[ " $skip_stages " =~ " "($_number|$_stage)" " ]]; then
-        return 1
     elif [[ $_state == finished ]] && ! $force; then
         _up=1 log "Stage $_number ($_stage) is finished and unchanged; --force true runs it again" && return 1
     elif $dry_run; then
         _before="0 0" && _up=1 log "Stage $_number ($_stage) would run: $_title ($_state)" && return 1
     fi
     { mkdir -p "$done_dir" && rm -f "$done_dir/$_stage"; } || _wrong "cannot write to $done_dir"
+    _lock
     [[ $_state == changed* ]] || _state=""
     _up=1 log "Stage $_number ($_stage): $_title${_state:+ ($_state)}"
     _open=$_stage _record=$_now _started=$SECONDS
+}
+
+_lock() { # one run.sh at a time makes what $done_dir records; its jobs hold the lock too, so that orphans are noticed
+    local _held=0
+    ! $_locked && command -v flock >/dev/null || return 0
+    exec 9>>"$done_dir/.lock" && _locked=true
+    flock -n -E 9 9 || _held=$?
+    [[ $_held != 9 ]] || _wrong "another run.sh, or jobs that it has left, are at work on ${done_dir%/*}; wait for their end"
 }
 
 _complete() { # record the stage that has just ended, if one has
@@ -86,7 +102,7 @@ _complete() { # record the stage that has just ended, if one has
     local _file="$done_dir/$_open"
     { printf '%s\nfinished %(%Y-%m-%dT%H:%M:%S)T after %s s, run %s\n' \
         "$_record" -1 "$((SECONDS - _started))" "$$.$RANDOM" >"$_file.tmp-$$" &&
-        mv "$_file.tmp-$$" "$_file"; } || _wrong "cannot write $_file"
+        mv "$_file.tmp-$$" "$_file"; } || { rm -f "$_file.tmp-$$" && _wrong "cannot write $_file"; }
     _before=$(cksum <"$_file") _open=""
 }
 
@@ -99,7 +115,12 @@ _on_exit() { # whatever ends run.sh: a stage that is still open has failed
     local _code=$?
     if [[ -n $_open ]]; then
         [[ $_code != 0 ]] || { _code=1 && log "run.sh ended inside stage $_open: is 'finish' its last line?"; }
-        log "Stage $_open failed (exit code $_code); mend it and go on with --stage $_open [elapsed=${SECONDS}s]" >&2
+        if [[ $_code == 86 ]]; then
+            log "Stage $_open was only shown: its jobs have --dry-run. Nothing is recorded as done; later stages need its files" >&2
+        else
+            log "Stage $_open failed (exit code $_code); see the messages above, then go on with --stage $_open" \
+                "[elapsed=${SECONDS}s]" >&2
+        fi
     fi
     exit "$_code"
 }

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 
 from asit.config import parse
-from asit.downstream.finetune import Settings, finetune, finished
+from asit.downstream.finetune import Settings, finetune
 from asit.errors import command
 from asit.train import processes
 
@@ -23,8 +23,8 @@ def main() -> None:
     """Entry point of ``asit-finetune``."""
     settings = parse(Settings)
     ranks = processes.wanted(settings.train.ngpu, settings.train.num_procs)
-    if ranks > 1 and not finished(settings):
-        raise SystemExit(processes.launch(ranks, "asit.bin.finetune", sys.argv[1:]))
+    if ranks > 1:
+        processes.launch(ranks, "asit.bin.finetune", sys.argv[1:])
     finetune(settings)
 
 

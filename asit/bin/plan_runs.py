@@ -6,7 +6,7 @@ import sys
 
 from asit.config import parse
 from asit.errors import command
-from asit.recipes.runs import Settings, read_plan, sets, write
+from asit.recipes.runs import Settings, put_aside, read_plan, sets, write
 
 
 @command
@@ -15,6 +15,10 @@ def main() -> None:
     settings = parse(Settings)
     if settings.list:
         print("\n".join(sets(read_plan(settings.runs), settings.pool, settings.list)))
+        return
+    if settings.put_aside:
+        for before, after in put_aside(settings.put_aside):
+            print(f"{before}: put aside as {after}")
         return
     counts = write(settings)
     print(f"{settings.out}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))

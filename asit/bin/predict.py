@@ -14,6 +14,7 @@ from asit.errors import command
 def main() -> None:
     """Entry point."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # notes go to stderr, the table to stdout
+    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names that are not UTF-8, as they are
     for line in predict(parse(Settings)):
         print(line)
 

@@ -15,7 +15,7 @@ import sys
 from asit.config import parse
 from asit.errors import command
 from asit.train import processes
-from asit.train.pretraining import PretrainSettings, finished, pretrain
+from asit.train.pretraining import PretrainSettings, pretrain
 
 
 @command
@@ -23,8 +23,8 @@ def main() -> None:
     """Entry point of ``asit-pretrain``."""
     settings = parse(PretrainSettings)
     ranks = processes.wanted(settings.train.ngpu, settings.train.num_procs)
-    if ranks > 1 and not finished(settings):
-        raise SystemExit(processes.launch(ranks, "asit.bin.pretrain", sys.argv[1:]))
+    if ranks > 1:
+        processes.launch(ranks, "asit.bin.pretrain", sys.argv[1:])
     pretrain(settings)
 
 

@@ -14,7 +14,7 @@ def main() -> None:
     """Entry point."""
     settings = parse(Settings)
     count = write_results(settings)
-    print(f"{settings.out}: {count} scored runs from {settings.exp_dir}")
+    print(f"{settings.out}: {count} scored runs of {', '.join(settings.plan) or settings.exp_dir}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ line of Kaldi's queue.pl and reads its conf/queue.conf; docs/cluster.md explains
   --dry-run           write the job's script and print it with the line that submits it
   -x VALUE            options with one dash are qsub's own
 
-Exit code: 0 all succeeded, 1 a job failed, 128 + n ended by signal n. Ctrl-C and SIGTERM delete the jobs."""
+Exit code: 0 all succeeded, 1 a job failed, 86 --dry-run: nothing ran, 128 + n ended by signal n.
+Ctrl-C and SIGTERM delete the jobs."""
 
 
 @command

@@ -21,7 +21,8 @@ the job's number in the log's name and in the command. Takes the command line of
   --mem 4G --time T --config FILE and other options of cluster back ends are accepted and have no effect here.
 
 Arguments reach the command as they are. Words that are shell operators on their own (| > && ; 2>&1 ...) are honoured.
-Exit code: 0 all succeeded, 1 a job failed, 128 + n ended by signal n. Ctrl-C and SIGTERM end the jobs too."""
+Exit code: 0 all succeeded, 1 a job failed, 86 --dry-run: nothing ran, 128 + n ended by signal n.
+Ctrl-C and SIGTERM end the jobs too."""
 
 
 @command

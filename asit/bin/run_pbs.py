@@ -23,7 +23,8 @@ line of Kaldi's pbs.pl and reads its conf/pbs.conf; docs/cluster.md explains bot
   --dry-run           write the job's script and print it with the line that submits it
   -x VALUE            options with one dash are qsub's own
 
-Exit code: 0 all succeeded, 1 a job failed, 128 + n ended by signal n. Ctrl-C and SIGTERM delete the jobs."""
+Exit code: 0 all succeeded, 1 a job failed, 86 --dry-run: nothing ran, 128 + n ended by signal n.
+Ctrl-C and SIGTERM delete the jobs."""
 
 
 @command

@@ -26,7 +26,8 @@ command line of Kaldi's slurm.pl and reads its conf/slurm.conf; docs/cluster.md 
   --dry-run           write the job's script and print it with the line that submits it
   -x VALUE            options with one dash are sbatch's own
 
-Exit code: 0 all succeeded, 1 a job failed, 128 + n ended by signal n. Ctrl-C and SIGTERM cancel the jobs."""
+Exit code: 0 all succeeded, 1 a job failed, 86 --dry-run: nothing ran, 128 + n ended by signal n.
+Ctrl-C and SIGTERM cancel the jobs."""
 
 
 @command

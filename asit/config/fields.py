@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from asit import registry
-from asit.config.values import Kind, Limits, checked, kind_of
-from asit.errors import AsitError, nearest
+from asit.config.values import Kind, Limits, checked, kind_of, shown
+from asit.errors import AsitError, excerpt, nearest
 
 S = TypeVar("S")
 REQUIRED: Any = dataclasses.MISSING
@@ -26,11 +26,16 @@ def option(
     above: float | None = None,
     most: float | None = None,
     below: float | None = None,
+    free: bool = False,
+    positional: bool = False,
 ) -> Any:
     """A field that is one option. Its annotation gives the type: int, float, str, bool, ``X | None``
     (written ``none``) or ``tuple[X, ...]`` (written as several words, or a YAML list). Numbers are finite and lie
-    from ``least`` (or ``above`` it) to ``most`` (or ``below`` it), where these are given."""
-    metadata = {"help": help, "choices": choices, "limits": Limits(least, above, most, below)}
+    from ``least`` (or ``above`` it) to ``most`` (or ``below`` it), where these are given. ``free``: the option says
+    how or where a run is carried out, not what it computes, so that a resumed run may change it. ``positional``: a
+    word of the command line without a name goes here, as in Kaldi's tools."""
+    limits = Limits(least, above, most, below)
+    metadata = {"help": help, "choices": choices, "limits": limits, "free": free, "positional": positional}
     if default is REQUIRED:
         return dataclasses.field(metadata=metadata, kw_only=True)
     return dataclasses.field(default=default, metadata=metadata)
@@ -69,21 +74,22 @@ def from_dict(settings: type[S], values: Mapping[str, Any]) -> S:
     fields = flatten(settings, chosen_names(settings, values))
     for key in values:
         if key not in fields:
-            raise AsitError(f"unknown option '{key}': {nearest(key, fields)}")
+            raise AsitError(f"unknown option '{excerpt(key)}': {nearest(excerpt(key), fields)}")
     return _build(settings, values)
 
 
-def to_dict(settings: Any) -> dict[str, Any]:
-    """Flat, YAML-friendly dictionary of the settings (tuples become lists)."""
+def to_dict(settings: Any, free: bool = True) -> dict[str, Any]:
+    """Flat, YAML-friendly dictionary of the settings (tuples become lists); with ``free`` false without the options
+    that do not change what is computed."""
     flat: dict[str, Any] = {}
     for f in dataclasses.fields(settings):
         value = getattr(settings, f.name)
         if "group" in f.metadata:
-            flat.update(to_dict(value))
+            flat.update(to_dict(value, free))
         elif "kind" in f.metadata:
             flat[f.name] = value.name
-            flat.update(to_dict(value.settings))
-        else:
+            flat.update(to_dict(value.settings, free))
+        elif free or not f.metadata["free"]:
             flat[f.name] = list(value) if isinstance(value, tuple) else value
     return flat
 
@@ -100,9 +106,12 @@ def chosen_names(settings: type, given: Mapping[str, Any], where: Mapping[str, s
         if "group" in f.metadata:
             names.update(chosen_names(f.metadata["group"], given, where))
         elif "kind" in f.metadata:
-            names[f.name] = str(given.get(f.name, f.metadata["default"]))
+            name = given.get(f.name, f.metadata["default"])
             try:
-                component = registry.load(f.metadata["kind"], names[f.name])
+                if not isinstance(name, str):
+                    raise AsitError(f"option '{f.name}': expected a name, found {shown(name)}")
+                names[f.name] = name
+                component = registry.load(f.metadata["kind"], name)
             except AsitError as error:
                 raise AsitError(where.get(f.name, "") + str(error)) from None
             names.update(chosen_names(component.Settings, given, where))
@@ -165,7 +174,7 @@ def _build(settings: type[S], values: Mapping[str, Any]) -> S:
         if "group" in f.metadata:
             arguments[f.name] = _build(f.metadata["group"], values)
         elif "kind" in f.metadata:
-            name = str(values.get(f.name, f.metadata["default"]))
+            name = values.get(f.name, f.metadata["default"])
             arguments[f.name] = Chosen(name, _build(registry.load(f.metadata["kind"], name).Settings, values))
         elif f.name in values:
             try:

@@ -6,11 +6,10 @@ import dataclasses
 import os
 from typing import Any, TypeVar
 
-import yaml
-
 from asit.config.fields import chosen_names, flatten, from_dict, kind
-from asit.config.values import from_yaml
-from asit.errors import AsitError, nearest
+from asit.config.values import from_yaml, shown
+from asit.config.yaml_text import compose
+from asit.errors import AsitError, excerpt, nearest
 
 S = TypeVar("S")
 
@@ -28,7 +27,7 @@ def load(settings: type[S], path: str | os.PathLike[str]) -> S:
     values = {}
     for key, (value, place) in found.items():
         if key not in fields:
-            raise AsitError(f"{place}: unknown option '{key}': {nearest(key, fields)}")
+            raise AsitError(f"{place}: unknown option '{excerpt(key)}': {nearest(key, fields)}")
         values[key] = yaml_value(fields[key], key, value, place)
     try:
         return from_dict(settings, values)
@@ -52,27 +51,17 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, tuple[Any, str]]:
     """Top-level keys of a YAML mapping: name (with underscores) -> (value, "file:line").
 
     Raises:
-        AsitError: missing file, invalid YAML, not a mapping, a key given twice.
+        AsitError: see :func:`asit.config.yaml_text.compose`; not a mapping, a key that is no text.
     """
     path = os.fspath(path)
-    try:
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read()
-        loader = yaml.SafeLoader(text)
-        try:
-            return _top_level(path, loader)
-        finally:
-            loader.dispose()
-    except OSError as error:
-        raise AsitError(f"{path}: cannot read the configuration: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise AsitError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x}") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise AsitError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-02-31
-        raise AsitError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    found: dict[str, tuple[Any, str]] = {}
+    for key, value, line in compose(path):
+        where = f"{path}:{line}"
+        name = key.replace("-", "_")
+        if name in found:
+            raise AsitError(f"{where}: option '{excerpt(key)}' is given twice; keep one")
+        found[name] = (value, where)
+    return found
 
 
 def entry(kind: type[S], values: Any, where: str) -> S:
@@ -83,32 +72,11 @@ def entry(kind: type[S], values: Any, where: str) -> S:
     """
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if not isinstance(values, dict):
-        raise AsitError(f"{where}: expected names with values ({', '.join(fields)}), found {values!r}")
+        raise AsitError(f"{where}: expected names with values ({', '.join(fields)}), found {shown(values)}")
     for name in values:
         if name not in fields:
-            raise AsitError(f"{where}: unknown name '{name}': {nearest(str(name), fields)}")
+            raise AsitError(f"{where}: unknown name '{excerpt(name)}': {nearest(excerpt(name), fields)}")
     for name, field in fields.items():
         if name not in values and field.default is dataclasses.MISSING:
             raise AsitError(f"{where}: '{name}' is missing")
     return kind(**values)
-
-
-def _top_level(path: str, loader: yaml.SafeLoader) -> dict[str, tuple[Any, str]]:
-    node = loader.get_single_node()
-    if node is None or node.tag == "tag:yaml.org,2002:null":  # an empty file, or ---
-        return {}
-    if not isinstance(node, yaml.MappingNode):
-        raise AsitError(f"{path}:1: expected 'option: value' lines, found {_KINDS.get(type(node), 'a value')}")
-    found: dict[str, tuple[Any, str]] = {}
-    for key_node, value_node in node.value:
-        where = f"{path}:{key_node.start_mark.line + 1}"
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise AsitError(f"{where}: expected an option's name, found {_KINDS[type(key_node)]}")
-        key = key_node.value.replace("-", "_")
-        if key in found:
-            raise AsitError(f"{where}: option '{key_node.value}' is given twice; keep one")
-        found[key] = (loader.construct_object(value_node, deep=True), where)
-    return found
-
-
-_KINDS = {yaml.ScalarNode: "text", yaml.SequenceNode: "a list", yaml.MappingNode: "a mapping"}

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from asit.errors import nearest
+from asit.errors import excerpt, nearest
 
 NOTHING = ("none", "null", "")  # words for None
 EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -102,13 +102,13 @@ def checked(kind: Kind, value: Any) -> Any:
     if value is None and kind.optional:
         return None
     if kind.many != isinstance(value, (list, tuple)):
-        raise ValueError(f"expected {kind.expected}, found {_shown(value)}")
+        raise ValueError(f"expected {kind.expected}, found {shown(value)}")
     elements = [_element(kind, item) for item in (value if kind.many else [value])]
     wrong = [e for e in elements if kind.choices is not None and e not in kind.choices]
     if wrong:
         known = [str(c) for c in kind.choices or ()]
         hint = f": {nearest(str(wrong[0]), known)}" if kind.element is str else ""
-        raise ValueError(f"expected one of {', '.join(known)}, found {_shown(wrong[0])}{hint}")
+        raise ValueError(f"expected one of {', '.join(known)}, found {shown(wrong[0])}{hint}")
     outside = [e for e in elements if kind.limits != Limits() and not kind.limits.hold(e)]
     if outside:
         raise ValueError(f"expected {kind.limits}, found {outside[0]}")
@@ -116,14 +116,27 @@ def checked(kind: Kind, value: Any) -> Any:
 
 
 def _element(kind: Kind, item: Any) -> Any:
+    if isinstance(item, int) and not -(2**63) <= item < 2**63:
+        raise ValueError(f"expected {kind.expected}, found one that 64 bits do not hold")
     if kind.element is float and isinstance(item, int) and not isinstance(item, bool):
         item = float(item)
     if not isinstance(item, kind.element) or (kind.element is int and isinstance(item, bool)):
         quote = "; quote it to make it text" if kind.element is str and isinstance(item, (bool, int, float)) else ""
-        raise ValueError(f"expected {kind.expected}, found {_shown(item)}{quote}")
+        raise ValueError(f"expected {kind.expected}, found {shown(item)}{quote}")
     if isinstance(item, float) and not math.isfinite(item):
         raise ValueError(f"expected a finite number, found {item}")
+    if isinstance(item, str) and not is_text(item):
+        raise ValueError(f"expected text, found {item[:80]!a}, which no file name or line can hold")
     return item
+
+
+def is_text(text: str) -> bool:
+    """Without NUL and without halves of characters (YAML's "\\ud800"), but with the bytes of any file name."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def _from_word(kind: Kind, word: str) -> Any:
@@ -135,14 +148,16 @@ def _from_word(kind: Kind, word: str) -> Any:
             return kind.element(word)
         except ValueError:
             pass
-    raise ValueError(f"expected {kind.expected}, found '{word}'")
+    raise ValueError(f"expected {kind.expected}, found '{excerpt(word)}'")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value of a configuration as its author would recognise it."""
     if isinstance(value, (list, tuple)):
         return f"a list of {len(value)}"
     if isinstance(value, dict):
         return "a mapping (options are flat: one 'name: value' a line)"
     words = {None: "nothing", True: "true", False: "false"}
-    return words[value] if value is None or isinstance(value, bool) else repr(value)
+    if value is None or isinstance(value, bool):
+        return words[value]
+    return f"'{excerpt(value)}'" if isinstance(value, str) else excerpt(repr(value))

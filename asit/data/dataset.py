@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from asit.config import load, to_dict
-from asit.data.cache import FrameCache
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io.ark import lies_by_column, read_rows
-from asit.io.strings import positive_integers, read_columns
+from asit.io.ark import read_rows
+from asit.io.strings import Strings, positive_integers, read_columns
 from asit.io.table import read_table
 
 SILENCE = float(np.log(np.finfo(np.float32).eps))  # log-mel of digital silence, -15.9424 (Kaldi's floor)
@@ -27,8 +26,7 @@ class FeatureDataset:
 
     ``stats``: use these instead of the directory's own (fine-tuning with a pretrained front end).
 
-    Attributes: ``utts``, ``num_frames`` int64 (clips,), ``num_mels`` F, ``stats``, ``front_end``, ``cache``: where
-    rows are kept once read, or None.
+    Attributes: ``utts``, ``num_frames`` int64 (clips,), ``num_mels`` F, ``stats``, ``front_end``.
 
     Raises:
         AsitError: a file is missing (the message names the command that makes it), or the tables disagree.
@@ -48,11 +46,11 @@ class FeatureDataset:
             )
         self.utts, self._specs = feats
         self.num_frames = positive_integers(str(lengths), frames, "frames")
+        self._checksums = self._read_checksums()
         front_end = self._file("conf/fbank.yaml", "asit-make-fbank (stage features)")
         self.front_end = load(FbankSettings, front_end)
         self.stats = stats or Stats.load(self._file("stats.yaml", "asit-compute-stats (stage stats)"))
         self.num_mels = self.front_end.num_mel_bins + int(self.front_end.use_energy)
-        self.cache: FrameCache | None = None
 
     def __len__(self) -> int:
         return len(self.utts)
@@ -68,9 +66,6 @@ class FeatureDataset:
             AsitError: names the utterance: unreadable, of another shape than the tables say, or not finite.
         """
         last = int(self.num_frames[index]) if last is None else last
-        return self.cache.read(index, first, last, self._read) if self.cache else self._read(index, first, last)
-
-    def _read(self, index: int, first: int, last: int) -> np.ndarray:
         try:
             rows = read_rows(self._specs[index], first, last)
         except AsitError as error:
@@ -91,11 +86,6 @@ class FeatureDataset:
         """(x - mean) / (2 std), float32, as SSAST and ASiT do; written to `out` where it is given."""
         out = np.subtract(feats, np.float32(self.stats.mean), out=out, dtype=np.float32)
         return np.divide(out, np.float32(2 * self.stats.std), out=out)
-
-    @property
-    def slow(self) -> bool:
-        """Whether a few rows cost as much as the whole clip, by the first one: its archive lies column by column."""
-        return lies_by_column(self._specs[0])
 
     @property
     def silence(self) -> float:
@@ -133,13 +123,30 @@ class FeatureDataset:
         return [table[utt] for utt in self.utts]
 
     def digest(self) -> str:
-        """Hash of what a run's order and values depend on: ids, frame counts, front end, mean and std."""
+        """Hash of what a run's order and values depend on: ids, frame counts, front end, mean and std, and the features
+        themselves where ``utt2crc`` tells them apart."""
         digest = hashlib.sha256()
         for piece in self.utts.chunks(b"\n"):
             digest.update(piece)
         digest.update(self.num_frames.tobytes())
+        if self._checksums is not None:
+            for piece in self._checksums.chunks(b"\n"):
+                digest.update(piece)
         digest.update(json.dumps([self.stats.mean, self.stats.std, to_dict(self.front_end)]).encode())
         return digest.hexdigest()[:16]
+
+    def _read_checksums(self) -> Strings | None:
+        """``utt2crc`` in the order of ``utts``; None where there is none (features of another toolkit)."""
+        path = self.path / "utt2crc"
+        if not path.exists():
+            return None
+        table = read_columns(path)
+        if not table.keys.equals(self.utts):
+            raise AsitError(
+                f"{path}: its utterances are not those of feats.scp; make the features again (stage features) or "
+                "remove the file"
+            )
+        return table.values
 
     def _file(self, name: str, maker: str) -> Path:
         path = self.path / name

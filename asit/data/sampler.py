@@ -7,14 +7,18 @@ micro-batches) stays the same.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from asit.errors import AsitError
 from asit.seeding import numpy_generator
+
+log = logging.getLogger(__name__)
 
 Key = tuple[int, int]  # (index of the clip, number of the sample in the whole run)
 
@@ -53,6 +57,17 @@ class BatchPlan:
                 f"a global batch of {self.global_batch} clips is more than the {self.samples} of an epoch: "
                 "lower --batch-size or --accum, or use --last-batch keep"
             )
+
+    @classmethod
+    def fitting(cls, clips: int, batch_size: int, **plan: Any) -> BatchPlan:
+        """The plan, with batches no larger than an epoch where the last one is left out; a warning says so."""
+        samples = plan.get("epoch_samples") or clips
+        parts = plan.get("world", 1) * plan.get("accum", 1)
+        if plan.get("last_batch", "drop") == "drop" and 0 < samples < batch_size * parts:
+            smaller = max(1, samples // parts)
+            log.warning("only %d clips an epoch: batches of %d instead of %d", samples, smaller, batch_size)
+            batch_size = smaller
+        return cls(clips, batch_size=batch_size, **plan)
 
     @property
     def samples(self) -> int:

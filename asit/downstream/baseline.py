@@ -58,6 +58,7 @@ def baseline(settings: Settings) -> Record:
         AsitError: unknown labels, missing features, a training set with fewer than two classes.
     """
     began = time.monotonic()
+    record.discard(settings.out_dir)
     train_dir = DataDir(settings.train_dir)
     task = registry.load("tasks", settings.task.name).Task(settings.task.settings, list(train_dir.labels))
     paths = {"train": settings.train_dir, "valid": settings.valid_dir, "test": settings.test_dir}

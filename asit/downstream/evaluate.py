@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from asit.config import REQUIRED, group, option
-from asit.downstream import windows
+from asit.downstream import confusion, windows
 from asit.downstream.labelled import LabelledClips
 from asit.downstream.model import check_front_end, load_model
-from asit.downstream.pictures import save_confusion
+from asit.downstream.tables import write_csv
 from asit.downstream.windows import WindowSettings
-from asit.io.atomic import atomic_open, write_text
+from asit.io.atomic import write_text
 from asit.io.table import write_table
 from asit.report import record
 from asit.report.machine import provenance
@@ -47,6 +46,7 @@ def evaluate(settings: Settings) -> Record:
         AsitError: another front end than the model's, unknown labels, missing features.
     """
     began = time.monotonic()
+    record.discard(settings.out_dir)
     use_threads(settings.threads, 1)
     model = load_model(settings.model, pick_device(settings.ngpu))
     check_front_end(model.front_end, settings.data_dir, settings.model)
@@ -78,7 +78,8 @@ def write_result(
     facts: dict[str, Any],
     trivial: dict[str, float] | None = None,
 ) -> Record:
-    """Everything that a system's scores (n, C) of the test clips leave: predictions, missing clips, ``metrics.json``.
+    """Everything that a system's scores (n, C) of the test clips leave: predictions, missing clips, ``metrics.json``,
+    and last the picture, which may fail.
 
     Args:
         began: ``time.monotonic()`` at the start of the command.
@@ -98,14 +99,16 @@ def write_result(
     out_dir = Path(folder)
     write_scores(out_dir, task, clips.utts, clips.labels, clips.targets, scores)
     write_missing(out_dir, clips.missing)
-    record.save(out_dir / "metrics.json", result)
+    record.save(out_dir / record.NAME, result)
+    if not task.multi_label:
+        confusion.draw(out_dir / "confusion.png", task.confusion(scores, clips.targets), task.labels)
     return result
 
 
 def write_scores(
     out_dir: Path, task: Any, utts: Sequence[str], labels: Sequence[str], targets: np.ndarray, scores: np.ndarray
 ) -> None:
-    """``predictions`` (utt reference hypothesis score), ``per_class.csv``, ``confusion.csv`` and ``confusion.png``."""
+    """``predictions`` (utt reference hypothesis score), ``per_class.csv`` and ``confusion.csv``."""
     decided, best = task.decide(scores), scores.max(axis=1)
     lines = zip(utts, labels, decided, best, strict=True)
     write_table(out_dir / "predictions", {utt: f"{ref} {hyp} {value:.6f}" for utt, ref, hyp, value in lines})
@@ -118,21 +121,7 @@ def write_scores(
     ]
     write_csv(out_dir / "per_class.csv", ["class", "clips", metric], rows)
     if not task.multi_label:
-        confusion = task.confusion(scores, targets)
-        rows = [[label, *row] for label, row in zip(task.labels, confusion.tolist(), strict=True)]
-        write_csv(out_dir / "confusion.csv", ["reference", *task.labels], rows)
-        share = 100 * np.trace(confusion) / confusion.sum()
-        save_confusion(
-            str(out_dir / "confusion.png"), confusion, task.labels, f"{len(utts)} clips, accuracy {share:.1f} %"
-        )
-
-
-def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A CSV file, whole or not at all."""
-    with atomic_open(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(head)
-        writer.writerows(rows)
+        confusion.write_table(out_dir / "confusion.csv", task.confusion(scores, targets), task.labels)
 
 
 def write_missing(out_dir: Path, missing: Sequence[str]) -> None:

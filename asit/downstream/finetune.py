@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import logging
-import os
-import sys
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,33 +29,29 @@ from asit.features.stats import Stats
 from asit.io.atomic import write_text
 from asit.io.data_dir import DataDir
 from asit.report.machine import provenance
-from asit.report.record import parse_tags, write_json
+from asit.report.record import parse_tags
 from asit.seeding import derive
-from asit.train import distributed, processes
-from asit.train.caching import share_memory
-from asit.train.checkpoint import DirLock
+from asit.train import distributed, run_dir
 from asit.train.classifier import Classifier, HeadSettings
 from asit.train.finetuner import FineTuner
 from asit.train.finetuner import Settings as FineTunerSettings
-from asit.train.logging import start_log
-from asit.train.loop import Loop, check_identity
+from asit.train.loop import Loop
 from asit.train.param_groups import param_groups
 from asit.train.selection import BestWeights
-from asit.train.settings import FREE, TrainSettings
+from asit.train.settings import TrainSettings
 
 log = logging.getLogger(__name__)
-DONE = "done.json"
-PATHS = {"train_dir", "valid_dir", "init", "tags", "eval_batch"}  # a resumed run may name the same data otherwise
+MODEL = "model.safetensors"
 
 
 @dataclass(frozen=True)
 class Settings:
     """Fine-tune a backbone on labelled clips; the validation set, where there is one, selects the weights."""
 
-    train_dir: str = option(REQUIRED, "data directory to train on; its labels.txt lists the classes")
-    valid_dir: str = option("", "data directory that selects the weights; empty: the last ones are kept")
-    out_dir: str = option(REQUIRED, "where checkpoints, logs and model.safetensors go")
-    init: str = option(REQUIRED, "backbone.safetensors: architecture, front end, mean and std, and weights")
+    train_dir: str = option(REQUIRED, "data directory to train on; its labels.txt lists the classes", free=True)
+    valid_dir: str = option("", "data directory that selects the weights; empty: the last ones are kept", free=True)
+    out_dir: str = option(REQUIRED, "where checkpoints, logs and model.safetensors go", free=True)
+    init: str = option(REQUIRED, "backbone.safetensors: architecture, front end, mean and std, and weights", free=True)
     from_scratch: bool = option(False, "draw the weights anew; all else still comes from the file")
     train_stats: bool = option(
         False, "normalise with <train-dir>/stats.yaml instead of the backbone's mean and deviation (AST, EAT)"
@@ -72,8 +63,10 @@ class Settings:
     layer_decay: float = option(1.0, "learning rate of a block over that of the block behind it", above=0, most=1)
     balance_classes: bool = option(False, "draw clips with replacement so that all classes are equally frequent")
     eval_every: int = option(0, "updates between validations, at ends of epochs; 0: after each epoch", least=0)
-    max_missing: float = option(0.05, "share of labelled utterances that may lack features", least=0, most=1)
-    tags: tuple[str, ...] = option((), "name=value words for the report; task, system and seed have defaults")
+    max_missing: float = option(0.05, "share of labelled utterances that may lack features", least=0, most=1, free=True)
+    tags: tuple[str, ...] = option(
+        (), "name=value words for the report; task, system and seed have defaults", free=True
+    )
     task: Chosen = chosen("tasks", "classification", "kind of task")
     head: HeadSettings = group(HeadSettings)
     tuner: FineTunerSettings = group(FineTunerSettings)
@@ -96,20 +89,9 @@ def finetune(settings: Settings) -> None:
         AsitError: see the parts.
         SystemExit: 85 when stopped by a signal, with everything saved.
     """
-    processes.hold_lifeline()
     out_dir = Path(settings.out_dir)
-    if finished(settings):
-        return
-    ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
-    processes.use_threads(settings.train.threads, ranks_here)
-    place = distributed.join(settings.train.ngpu)
-    try:
-        with DirLock(out_dir) if place.main else nullcontext():
-            start_log(out_dir, place.main)
-            log.info("%s", " ".join(sys.argv))
-            _run(settings, out_dir, place)
-    finally:
-        distributed.leave()
+    with run_dir.opened(out_dir, settings.train) as place:
+        _run(settings, out_dir, place)
 
 
 def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
@@ -131,10 +113,9 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
         if path:
             check_front_end(backbone.front_end, path, settings.init)
             sets[name] = LabelledClips(path, task, backbone.front_end.stats, settings.max_missing)
-            share_memory(sets[name].dataset, train.cache)
             log.info("%s: %d of %d clips of %s", name, len(sets[name]), sets[name].expected, path)
     targets = sets["train"].training_targets()
-    plan = BatchPlan(
+    plan = BatchPlan.fitting(
         len(targets),
         batch_size=train.batch_size,
         seed=train.seed,
@@ -145,6 +126,16 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
         epoch_samples=train.epoch_samples,
         last_batch=train.last_batch,
     )
+    who = run_dir.identity(
+        settings,
+        backbone=run_dir.file_digest(settings.init),
+        data={name: clips.digest() for name, clips in sets.items()},
+        stats=dataclasses.asdict(backbone.front_end.stats),
+        global_batch=plan.global_batch,
+    )
+    if run_dir.claim(out_dir, who, place, train.restart_changed) and (out_dir / MODEL).is_file():
+        log.info("%s: finished already", out_dir)
+        return
     torch.manual_seed(derive(train.seed, "head"))
     classifier = Classifier(backbone.module, task.num_outputs, settings.head)
     stats, steps = backbone.front_end.stats, train.total_steps(plan.steps_per_epoch)
@@ -172,9 +163,6 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
         prefetch=train.prefetch,
         pin=place.device.type == "cuda",
     )
-    who = _identity(settings, data={name: clips.dataset.digest() for name, clips in sets.items()})
-    if settings.train_stats:
-        who["stats"] = dataclasses.asdict(stats)
     groups = param_groups(classifier, settings.layer_decay, classifier.backbone.num_layers)
     Loop(
         learner,
@@ -198,10 +186,10 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
             "valid": {task.primary: best.value} if best.step else {},
         }
         tags = {**_default_tags(settings), **parse_tags(settings.tags)}
-        save_model(str(out_dir / "model.safetensors"), kept, backbone, task, settings.task.name, tags=tags, facts=facts)
+        save_model(str(out_dir / MODEL), kept, backbone, task, settings.task.name, tags=tags, facts=facts)
         seconds = time.monotonic() - began
-        write_json(out_dir / DONE, {"identity": _identity(settings), "steps": steps, "seconds": seconds, "tags": tags})
-        log.info("finished in %.0f s: %s", seconds, out_dir / "model.safetensors")
+        run_dir.finish(out_dir, who, steps=steps, seconds=seconds, tags=tags)
+        log.info("finished in %.0f s: %s", seconds, out_dir / MODEL)
 
 
 class Validation:
@@ -277,25 +265,3 @@ def _default_tags(settings: Settings) -> dict[str, str]:
         "system": "from scratch" if settings.from_scratch else "pretrained",
         "seed": str(settings.train.seed),
     }
-
-
-def _identity(settings: Settings, **facts: Any) -> dict[str, Any]:
-    """What makes two runs the same run: all options but paths and how the work is carried out, and ``facts``."""
-    options = {k: v for k, v in to_dict(settings).items() if k not in FREE | PATHS}
-    with open(settings.init, "rb") as stream:
-        digest = hashlib.sha256(stream.read()).hexdigest()[:16]
-    return {**options, "backbone": digest, **facts}
-
-
-def finished(settings: Settings) -> bool:
-    """Whether this very run is done; AsitError if another one is."""
-    path = Path(settings.out_dir) / DONE
-    if "RANK" in os.environ or not path.exists():
-        return False
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))["identity"]
-    except (ValueError, KeyError):
-        raise AsitError(f"{path}: unreadable; remove it to train on") from None
-    check_identity(path, saved, json.loads(json.dumps(_identity(settings))))
-    print(f"{settings.out_dir}: finished already; remove {path} to check the data again", file=sys.stderr)
-    return True

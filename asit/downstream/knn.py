@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from asit import registry
 from asit.config import REQUIRED, Chosen, chosen, group, option, to_dict
@@ -58,6 +57,7 @@ def knn(settings: Settings) -> Record:
             features, fewer training clips than the smallest k.
     """
     began = time.monotonic()
+    record.discard(settings.out_dir)
     if not settings.k or (not settings.valid_dir and len(settings.k) > 1):
         raise AsitError(
             f"option 'k': expected one number without --valid-dir, found {len(settings.k)}; k is chosen on a "
@@ -74,7 +74,6 @@ def knn(settings: Settings) -> Record:
         return clips, unit_length(embedder.vectors(clips.features()))
 
     train, memory = embedded(settings.train_dir)
-    labels = task.soft(torch.from_numpy(train.targets)).numpy()
     ks = sorted({k for k in settings.k if k <= len(train)})
     if not ks:
         raise AsitError(f"{settings.train_dir}: {len(train)} clips, fewer than the smallest k of {min(settings.k)}")
@@ -83,7 +82,9 @@ def knn(settings: Settings) -> Record:
     values: dict[int, float] = {}
     if settings.valid_dir:
         valid, queries = embedded(settings.valid_dir)
-        for k, scores in zip(ks, votes(queries, memory, labels, ks, settings.knn_temperature), strict=True):
+        for k, scores in zip(
+            ks, votes(queries, memory, train.targets, ks, settings.knn_temperature, task.num_outputs), strict=True
+        ):
             values[k] = task.metrics(scores, valid.targets)[task.primary]
         if all(np.isnan(value) for value in values.values()):
             raise AsitError(
@@ -91,7 +92,7 @@ def knn(settings: Settings) -> Record:
             )
     best = max(values, key=lambda k: (np.nan_to_num(values[k], nan=-np.inf), -k)) if values else ks[0]
     test, queries = embedded(settings.test_dir)
-    (scores,) = votes(queries, memory, labels, [best], settings.knn_temperature)
+    (scores,) = votes(queries, memory, train.targets, [best], settings.knn_temperature, task.num_outputs)
     facts = {**to_dict(settings), "k": best, "valid": {str(k): value for k, value in values.items()}}
     return write_result(
         settings.out_dir,
@@ -107,19 +108,20 @@ def knn(settings: Settings) -> Record:
 
 
 def votes(
-    queries: np.ndarray, memory: np.ndarray, labels: np.ndarray, ks: Sequence[int], temperature: float
+    queries: np.ndarray, memory: np.ndarray, labels: np.ndarray, ks: Sequence[int], temperature: float, classes: int
 ) -> list[np.ndarray]:
     """Shares of the votes (n, C) float32 for each k of ``ks``.
 
     Args:
-        queries: (n, D) and memory: (m, D), rows of length 1. labels: (m, C), 1 where a training clip has the label.
+        queries: (n, D) and memory: (m, D), rows of length 1. labels: of the training clips, class indices (m,), or
+            (m, C) with 1 where a clip has the label.
         ks: ascending, none above m.
 
-    >>> memory, labels = np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)
-    >>> [round(float(scores[0, 0]), 3) for scores in votes(memory[:1], memory, labels, [1, 2], temperature=1.0)]
+    >>> memory, labels = np.eye(2, dtype=np.float32), np.array([0, 1])
+    >>> [round(float(scores[0, 0]), 3) for scores in votes(memory[:1], memory, labels, [1, 2], 1.0, classes=2)]
     [1.0, 0.731]
     """
-    found = [np.zeros((len(queries), labels.shape[1]), dtype=np.float32) for _ in ks]
+    found = [np.zeros((len(queries), classes), dtype=np.float32) for _ in ks]
     for start in range(0, len(queries), ROWS):
         cosines = queries[start : start + ROWS] @ memory.T
         nearest = np.argpartition(-cosines, ks[-1] - 1, axis=1)[:, : ks[-1]]
@@ -127,9 +129,13 @@ def votes(
         order = np.argsort(-near, axis=1, kind="stable")
         nearest, near = np.take_along_axis(nearest, order, axis=1), np.take_along_axis(near, order, axis=1)
         weights = np.exp((near - near[:, :1]) / temperature)  # relative to the nearest: no overflow
-        got, cast = np.zeros((len(cosines), labels.shape[1])), np.zeros((len(cosines), 1))
+        got, cast = np.zeros((len(cosines), classes)), np.zeros((len(cosines), 1))
+        clips = np.arange(len(cosines))
         for j in range(ks[-1]):
-            got += weights[:, j, None] * labels[nearest[:, j]]
+            if labels.ndim == 1:  # one class a neighbour: no row of zeros for all the others
+                got[clips, labels[nearest[:, j]]] += weights[:, j]
+            else:
+                got += weights[:, j, None] * labels[nearest[:, j]]
             cast += weights[:, j, None]
             if j + 1 in ks:
                 found[ks.index(j + 1)][start : start + ROWS] = got / cast

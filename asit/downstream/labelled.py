@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from functools import cached_property
@@ -39,6 +41,7 @@ class LabelledClips:
     def __init__(self, path: str, task: Any, stats: Stats, max_missing: float = 0.05) -> None:
         data = DataDir(path)
         self.path, self.dataset = path, FeatureDataset(path, stats)
+        self.classes = list(task.labels)
         listed = _labels_of(data)
         there, places = _places(listed.keys, self.dataset.utts)
         lacking = [listed.keys[i] for i in np.flatnonzero(~there)]
@@ -66,6 +69,15 @@ class LabelledClips:
 
     def __len__(self) -> int:
         return len(self.utts)
+
+    def digest(self) -> str:
+        """Hash of what a result depends on: the features' digest, every clip's label, the classes in their order."""
+        digest = hashlib.sha256(self.dataset.digest().encode())
+        for column in (self.utts, self.labels):
+            for piece in column.chunks(b"\n"):
+                digest.update(piece)
+        digest.update(json.dumps(self.classes).encode())
+        return digest.hexdigest()[:16]
 
     def features(self) -> Iterator[np.ndarray]:
         """Log-mel features (T, F) float32 of each clip, not normalised, in the order of ``utts``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 from asit.io.data_dir import DataDir
 from asit.io.table import read_text
 
@@ -50,7 +50,7 @@ def read_trials(path: str) -> Trials:
         else:
             raise AsitError(
                 f"{path}:{number}: expected '1 clip clip', '0 clip clip' or 'clip clip target|nontarget', "
-                f"found '{line}'"
+                f"found '{excerpt(line)}'"
             )
         lines.append(number)
     if len(set(targets)) < 2:

@@ -48,6 +48,7 @@ def verify(settings: Settings) -> Record:
             trials without features than allowed.
     """
     began = time.monotonic()
+    record.discard(settings.out_dir)
     if bool(settings.model) == bool(settings.embeddings):
         found = "both" if settings.model else "neither"
         raise AsitError(f"expected one of --model and --embeddings, found {found}")
@@ -94,7 +95,7 @@ def verify(settings: Settings) -> Record:
     )
     write_text(out_dir / "scores", "".join(lines))
     write_missing(out_dir, missing)
-    record.save(out_dir / "metrics.json", result)
+    record.save(out_dir / record.NAME, result)
     return result
 
 

@@ -31,7 +31,7 @@ class WindowSettings:
     )
     window_overlap: float = option(0.5, "share of a window that the next one covers again, at least", least=0, below=1)
     window_mean: str = option("probabilities", "what is averaged over windows", ["probabilities", "logits"])
-    eval_batch: int = option(64, "windows scored at once", least=1)
+    eval_batch: int = option(64, "windows scored at once", least=1, free=True)
 
     def __post_init__(self) -> None:
         """Raises AsitError for a value outside its range."""

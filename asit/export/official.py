@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from asit.config import REQUIRED, from_dict, option, to_dict
-from asit.errors import AsitError
+from asit.downstream.model import fits
+from asit.errors import AsitError, excerpt
 from asit.features.fbank import FbankSettings
 from asit.io import model_file
 from asit.models import vit
@@ -82,7 +83,8 @@ def import_model(settings: ImportSettings) -> dict[str, Any]:
     """Write ``settings.out`` and return its metadata. Sizes and variant are read off the weights.
 
     Raises:
-        AsitError: unreadable file, no such network in it, or weights that are no ASiT backbone.
+        AsitError: unreadable file, no such network in it, entries that are no dense tensors, or weights that are no
+            ASiT backbone.
     """
     official = _network_of(settings)
     variant = "v1" if any(name.startswith("head_cls.") for name in official) else "v2"
@@ -93,8 +95,11 @@ def import_model(settings: ImportSettings) -> dict[str, Any]:
     }
     try:
         width, _, patch_frames, patch_mels = state["patch_embed.proj.weight"].shape
-        patches = state["pos_embed"].shape[1] - 1
-        depth = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
+        _, patches, _ = state["pos_embed"].shape
+        patches -= 1
+        depth = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
+        if min(width, patch_frames, patches, depth) < 1 or not 1 <= patch_mels <= MELS:
+            raise ValueError
     except (KeyError, ValueError):
         raise AsitError(f"{settings.checkpoint}: '{settings.network}' holds no ViT backbone of ASiT") from None
     sizes = {
@@ -105,10 +110,13 @@ def import_model(settings: ImportSettings) -> dict[str, Any]:
         "patch_mels": patch_mels,
     }
     frames = patches // (MELS // patch_mels) * patch_frames
-    model_settings = from_dict(vit.Settings, sizes)
-    with torch.device("meta"):
-        expected = vit.build(model_settings, frames, MELS).state_dict()
-    differing = sorted(name for name in expected.keys() | state.keys() if not _fits(name, expected, state))
+    try:
+        model_settings = from_dict(vit.Settings, sizes)
+        with torch.device("meta"):
+            expected = vit.build(model_settings, frames, MELS).state_dict()
+    except AsitError as error:
+        raise AsitError(f"{settings.checkpoint}: '{settings.network}': {error}") from None
+    differing = sorted(name for name in expected.keys() | state.keys() if not fits(name, expected, state))
     if differing:
         raise AsitError(
             f"{settings.checkpoint}: {len(differing)} weights do not fit a ViT of width {width} and depth {depth}, "
@@ -138,9 +146,23 @@ def _network_of(settings: ImportSettings) -> dict[str, Tensor]:
         raise AsitError(f"{settings.checkpoint}: cannot read as a PyTorch checkpoint: {reason}") from None
     if not isinstance(content, dict) or settings.network not in content:
         found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise AsitError(f"{settings.checkpoint}: expected an entry '{settings.network}', found {found}")
-    return {name.removeprefix("module."): value for name, value in content[settings.network].items()}
+        raise AsitError(f"{settings.checkpoint}: expected an entry '{settings.network}', found {excerpt(found, 200)}")
+    network = content[settings.network]
+    if not isinstance(network, dict):
+        raise AsitError(
+            f"{settings.checkpoint}: '{settings.network}': expected names with tensors, found {type(network).__name__}"
+        )
+    for name, value in network.items():
+        if not isinstance(name, str) or not _is_plain(value):
+            raise AsitError(
+                f"{settings.checkpoint}: '{settings.network}': entry '{excerpt(name)}': expected a dense tensor of "
+                f"numbers, all stored in the file, found {type(value).__name__}"
+            )
+    return {name.removeprefix("module."): value for name, value in network.items()}
 
 
-def _fits(name: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
-    return name in expected and name in found and expected[name].shape == found[name].shape
+def _is_plain(value: Any) -> bool:
+    """A dense tensor as large as its storage: a pickle can describe one of 10^12 values that are all the same byte."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized or value.is_complex():
+        return False
+    return value.device.type == "cpu" and value.numel() * value.element_size() <= value.untyped_storage().nbytes()

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from asit.config import REQUIRED, load, option, to_dict
 from asit.errors import AsitError
-from asit.features.extract import judge, settings_text, utterances, write_lines
+from asit.features.extract import judge, remark, settings_text, utterances, write_lines
 from asit.features.fbank import FbankSettings
 from asit.io.atomic import remove, write_text
 from asit.io.data_dir import DataDir
 from asit.io.data_dir_validate import Checks, validate
 from asit.io.table import read_table, read_text, write_table
+
+COLUMNS = ("utt2num_frames", "utt2dur", "utt2crc")  # tables of a part that become the data directory's
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,11 @@ def collect(settings: CollectSettings) -> tuple[int, int]:
     stems = [f"{stem}.{j}" for j in range(1, settings.nj + 1)] if settings.nj else [stem]
     front_end = _same_settings(stems)
     tables: dict[str, dict[str, str]] = {}
-    for suffix in ("scp", "utt2num_frames", "utt2dur", "failed_utts"):
+    for suffix in ("scp", *COLUMNS, "failed_utts", "loud_utts"):
         tables[suffix] = _merged([f"{s}.{suffix}" for s in stems])
     feats, failed = tables["scp"], tables["failed_utts"]
     _same_utterances(settings, names, feats | failed if failed else feats)
-    for suffix in ("utt2num_frames", "utt2dur"):
+    for suffix in COLUMNS:
         if tables[suffix].keys() != feats.keys():
             odd = min(tables[suffix].keys() ^ feats.keys())
             raise AsitError(f"{stem}: '{odd}' is in one of scp and {suffix}, not in both; run asit-make-fbank again")
@@ -53,15 +55,17 @@ def collect(settings: CollectSettings) -> tuple[int, int]:
     if failed:
         write_lines(data.file("failed_utts"), failed)
         judge(data.path, len(feats), failed, data.file("failed_utts"))
-    write_table(data.file("utt2num_frames"), tables["utt2num_frames"])
-    write_table(data.file("utt2dur"), tables["utt2dur"])
+    if settings.nj:  # the one process of an archive without a number has said it
+        remark(data.path, len(feats), tables["loud_utts"], front_end)
+    for suffix in COLUMNS:
+        write_table(data.file(suffix), tables[suffix])
     write_text(data.file("frame_shift"), f"{front_end.frame_shift / 1000:g}\n")
     write_text(data.file(os.path.join("conf", "fbank.yaml")), settings_text(front_end))
     write_table(data.file("feats.scp"), feats)
     counts = len(feats), len(names)
     if not failed:  # with failures the tables differ until asit-fix-data-dir has run
         del tables, feats, names, data  # validation reads them from the files: gigabytes for millions of clips
-        validate(settings.data_dir, Checks(require_feats=True, spk_sort=False))
+        validate(settings.data_dir, Checks(require_feats=True, spk_sort=False, allow_pipes=True))
     return counts
 
 

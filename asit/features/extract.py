@@ -4,7 +4,9 @@ A part is written by one process and holds what that process needs to say about 
 
     <out-dir>/<name>.ark .scp                features
     <out-dir>/<name>.utt2num_frames .utt2dur  of the utterances in the archive
+    <out-dir>/<name>.utt2crc                  CRC-32 of their features: whether a data set has changed is told by it
     <out-dir>/<name>.failed_utts             utterance and reason, one a line; empty when all succeeded
+    <out-dir>/<name>.loud_utts               utterance and reason: samples far outside [-1, 1]
     <out-dir>/<name>.fbank.yaml              the settings; written last: a part without it is not finished
 
 Features depend on the audio, the settings and the utterance id only, so any number of parts gives the same bytes.
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,15 +27,15 @@ from tqdm import tqdm
 
 from asit.config import REQUIRED, group, option, to_dict
 from asit.errors import AsitError
-from asit.features.fbank import Fbank, FbankSettings
+from asit.features.fbank import Fbank, FbankSettings, empty_filters
 from asit.features.torchaudio_fbank import TorchaudioFbank
-from asit.io import torchaudio_module
+from asit.io import pipes, torchaudio_module
 from asit.io.ark import ArkWriter
 from asit.io.atomic import remove, sweep, write_text
-from asit.io.audio import RESAMPLERS, read_audio
+from asit.io.audio import RESAMPLERS, range_problem, read_audio
 from asit.io.data_dir import DataDir
 
-SIDE_FILES = ("utt2num_frames", "utt2dur", "failed_utts", "fbank.yaml")
+SIDE_FILES = ("utt2num_frames", "utt2dur", "utt2crc", "failed_utts", "loud_utts", "fbank.yaml")
 BACKENDS = {"asit": Fbank, "torchaudio": TorchaudioFbank}
 NAMED_FAILURES = 5  # failures that a message names; the list has all
 
@@ -51,6 +54,7 @@ class ExtractSettings:
     channel: int | None = option(None, "channel to take of audio with several, from 0; none refuses such audio")
     partial: bool = option(False, "leave the judgement of failures to asit-collect-feats, which sees all parts")
     backend: str = option("asit", "what computes the features; they are equal to rounding", tuple(BACKENDS))
+    allow_pipes: bool = option(False, "run the commands in wav.scp, as Kaldi does; only for lists that you trust")
     resampler: str = option("soxr", "what converts the rate of audio", RESAMPLERS)
     fbank: FbankSettings = group(FbankSettings)
 
@@ -104,24 +108,32 @@ def extract(settings: ExtractSettings) -> tuple[int, int]:
     names = utterances(data)
     frames: dict[str, int] = {}
     seconds: dict[str, str] = {}
+    checksums: dict[str, str] = {}
     failed: dict[str, str] = {}
+    loud: dict[str, str] = {}
     with ArkWriter(f"{stem}.ark", f"{stem}.scp", settings.compression) as writer:
         for utt, clip in tqdm(
             zip(names, clips(data), strict=True), total=len(names), unit="clip", disable=not sys.stderr.isatty()
         ):
             try:
-                feats, duration = _features(clip, fbank, settings)
+                feats, duration, problem = _features(clip, fbank, settings)
             except AsitError as error:
                 failed[utt] = str(error)
                 print(f"warning: {error}", file=sys.stderr)
                 continue
             writer.write(utt, feats)
+            checksums[utt] = f"{zlib.crc32(feats.tobytes(), settings.compression):08x}"
+            if problem:
+                loud[utt] = problem
             frames[utt], seconds[utt] = len(feats), f"{duration:.6f}".rstrip("0").rstrip(".")
         write_lines(f"{stem}.failed_utts", failed)
         if not settings.partial:
             judge(settings.data_dir, len(frames), failed, f"{stem}.failed_utts")
+            remark(settings.data_dir, len(frames), loud, settings.fbank)
+    write_lines(f"{stem}.loud_utts", loud)
     write_lines(f"{stem}.utt2num_frames", {utt: str(count) for utt, count in frames.items()})
     write_lines(f"{stem}.utt2dur", seconds)
+    write_lines(f"{stem}.utt2crc", checksums)
     write_text(f"{stem}.fbank.yaml", settings_text(settings.fbank))
     return len(frames), len(names)
 
@@ -144,6 +156,20 @@ def judge(where: str, succeeded: int, failed: dict[str, str], listing: str) -> N
     print(f"warning: {message}. asit-fix-data-dir leaves them out", file=sys.stderr)
 
 
+def remark(where: str, succeeded: int, loud: dict[str, str], fbank: FbankSettings) -> None:
+    """Warn of what went through but looks wrong: samples of another range, filters without a spectrum bin."""
+    empty = empty_filters(fbank)
+    if empty:
+        print(f"warning: {where}: {empty}", file=sys.stderr)
+    if loud:
+        first = "; ".join(f"{utt}: {problem}" for utt, problem in list(loud.items())[:NAMED_FAILURES])
+        print(
+            f"warning: {where}: {len(loud)} of {succeeded} utterances are far louder than full scale and so are their "
+            f"features: {first}",
+            file=sys.stderr,
+        )
+
+
 def settings_text(settings: FbankSettings) -> str:
     """The settings as YAML, in their order."""
     return yaml.safe_dump(to_dict(settings), sort_keys=False)
@@ -154,10 +180,12 @@ def write_lines(path: str, table: dict[str, str]) -> None:
     write_text(path, "".join(f"{key} {value}\n" for key, value in sorted(table.items())))
 
 
-def _features(clip: Clip | AsitError, fbank: Fbank, settings: ExtractSettings) -> tuple[np.ndarray, float]:
-    """Features (T, F) and duration in seconds of one clip."""
+def _features(clip: Clip | AsitError, fbank: Fbank, settings: ExtractSettings) -> tuple[np.ndarray, float, str | None]:
+    """Features (T, F) and duration in seconds of one clip, and what looks wrong with its range."""
     if isinstance(clip, AsitError):
         raise clip
+    if not settings.allow_pipes:
+        pipes.refuse(clip.path, f"utterance '{clip.utt}'", "--allow-pipes true")
     rate = fbank.settings.sample_rate
     samples, rate = read_audio(
         clip.path,
@@ -168,6 +196,7 @@ def _features(clip: Clip | AsitError, fbank: Fbank, settings: ExtractSettings) -
         channel=settings.channel,
         start=clip.start,
         end=clip.end,
+        allow_pipes=settings.allow_pipes,
     )
     feats = fbank(samples, clip.utt)
     finite = np.isfinite(feats)
@@ -175,6 +204,6 @@ def _features(clip: Clip | AsitError, fbank: Fbank, settings: ExtractSettings) -
         bad = feats.size - int(finite.sum())
         raise AsitError(
             f"utterance '{clip.utt}': {clip.path}: {bad} of {feats.size} feature values are NaN or infinite, from "
-            f"samples up to {np.abs(samples).max():g}; expected samples in [-1, 1]; convert the file anew"
+            f"samples up to {np.abs(samples).max():g}; expected samples in [-1, 1]; convert the file again"
         )
-    return feats, len(samples) / rate
+    return feats, len(samples) / rate, range_problem(samples, fbank.settings.waveform_scale)

@@ -138,11 +138,16 @@ class Fbank:
             generator: source of the dither; by default one seeded by ``dither_seed`` and `utt`.
 
         Raises:
-            AsitError: not one channel, or too short for a single frame.
+            AsitError: integers (their range is not [-1, 1]), not one channel, or too short for a single frame.
         """
         s = self.settings
         name = f"utterance {utt}" if utt else "waveform"
-        wave = np.asarray(wave, dtype=np.float32)
+        wave = np.asarray(wave)
+        if wave.dtype.kind != "f":
+            scale = {"int16": "32768", "int32": "2147483648", "uint8": "128 after subtracting 128"}
+            how = scale.get(wave.dtype.name, "their full scale")
+            raise AsitError(f"{name}: expected numbers in [-1, 1], found {wave.dtype}; divide the samples by {how}")
+        wave = wave.astype(np.float32, copy=False)
         if wave.ndim != 1:
             raise AsitError(f"{name}: expected one channel of shape (samples,), found shape {wave.shape}")
         count = s.num_frames(len(wave))
@@ -245,9 +250,22 @@ def window_function(name: str, size: int, blackman_coeff: float = 0.42) -> np.nd
     return windows[name].astype(np.float32)
 
 
+def empty_filters(s: FbankSettings) -> str | None:
+    """What to say of mel filters that are narrower than a spectrum bin and cover none; None without any."""
+    filters = mel_filters(s.num_mel_bins, s.fft_size, s.sample_rate, s.low_freq, s.high_edge)
+    empty = np.flatnonzero(~filters.any(axis=0)).tolist()
+    if not empty:
+        return None
+    return (
+        f"{s.num_mel_bins} mel bins at {s.sample_rate} Hz with an FFT of {s.fft_size} points: no spectrum bin falls "
+        f"into filters {', '.join(map(str, empty))} (counted from 0), whose output is constant; fewer bins, another "
+        "low_freq, a longer frame or a higher rate would fill them"
+    )
+
+
 def dither_generator(seed: int, utt: str) -> np.random.Generator:
     """A generator that depends on the seed and the utterance id only: not on order, part or process."""
-    digest = hashlib.sha256(f"{seed}\0{utt}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}\0{utt}".encode(errors="surrogateescape")).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 

@@ -6,11 +6,9 @@ Letters: T frames, F mel bins, S spectrum bins (half the FFT size, plus the Nyqu
 from __future__ import annotations
 
 import functools
-import logging
 
 import numpy as np
 
-log = logging.getLogger(__name__)
 # Measured: blocks of half the size spend more on calls, of twice the size more on zeros. Products of this size times
 # 128 frames are also below the size at which OpenBLAS turns to several threads and rounds differently.
 WEIGHTS_PER_BLOCK = 2048
@@ -25,12 +23,21 @@ def mel(frequency: float | np.ndarray) -> float | np.ndarray:
     return 1127.0 * np.log1p(np.asarray(frequency, dtype=np.float64) / 700.0)
 
 
+def mel_centres(num_mel_bins: int, low_freq: float, high_freq: float) -> np.ndarray:
+    """Centre of each filter in Hz, (F,); the inverse of :func:`mel`.
+
+    >>> mel_centres(3, 0, 8000).round().tolist()
+    [614.0, 1768.0, 3934.0]
+    """
+    return 700.0 * np.expm1(np.linspace(mel(low_freq), mel(high_freq), num_mel_bins + 2)[1:-1] / 1127.0)
+
+
 @functools.lru_cache(maxsize=32)
 def mel_filters(num_mel_bins: int, fft_size: int, sample_rate: float, low_freq: float, high_freq: float) -> np.ndarray:
     """The filters, float32 (S, F), read-only: triangles equally spaced on the mel scale between two frequencies (Hz).
 
     Column f weights the S = fft_size/2 + 1 bins of the spectrum; the Nyquist bin has weight 0, as in Kaldi.
-    Filters narrower than one bin may cover none; they are named in one warning, and their output is constant.
+    Filters narrower than one bin may cover none; their output is constant.
     """
     edges = np.linspace(mel(low_freq), mel(high_freq), num_mel_bins + 2)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
@@ -39,13 +46,6 @@ def mel_filters(num_mel_bins: int, fft_size: int, sample_rate: float, low_freq: 
     filters = np.zeros((fft_size // 2 + 1, num_mel_bins), np.float32)
     filters[:-1] = np.maximum(0.0, np.minimum(rising, falling))
     filters.flags.writeable = False
-    empty = np.flatnonzero(~filters.any(axis=0)).tolist()
-    if empty:
-        log.warning(
-            "%d mel bins at %g Hz with an FFT of %d points: no spectrum bin falls into filters %s (counted from 0), "
-            "whose output is constant; fewer bins, a longer frame or a higher rate would fill them",
-            *(num_mel_bins, sample_rate, fft_size, ", ".join(map(str, empty))),
-        )
     return filters
 
 

@@ -12,7 +12,7 @@ from asit.io.data_dir import DataDir
 from asit.io.data_dir_validate import Checks, validate
 from asit.io.table import read_text, write_table
 
-TABLES = ("utt2num_frames", "utt2dur", "feats.scp")  # feats.scp last: its presence says that all are there
+TABLES = ("utt2num_frames", "utt2dur", "utt2crc", "feats.scp")  # feats.scp last: its presence says that all are there
 FILES = ("frame_shift", os.path.join("conf", "fbank.yaml"))
 
 
@@ -36,6 +36,9 @@ def select(from_dir: str, data_dir: str) -> int:
     utts = target.utt2spk
     remove(target.file("feats.scp"))
     for name in TABLES:
+        if name == "utt2crc" and not source.has(name):  # features of another toolkit
+            remove(target.file(name))
+            continue
         table = source.table(name)
         missing = [utt for utt in utts if utt not in table]
         if missing:
@@ -46,5 +49,5 @@ def select(from_dir: str, data_dir: str) -> int:
         write_table(target.file(name), {utt: table[utt] for utt in utts})
     for name in FILES:
         write_text(target.file(name), read_text(source.file(name)))
-    validate(target.path, Checks(require_feats=True, spk_sort=False))
+    validate(target.path, Checks(require_feats=True, spk_sort=False, allow_pipes=True))
     return len(utts)

@@ -26,7 +26,17 @@ BACKENDS = {
     "kaldi_native_io": "pip install 'asit[native-io]'",
 }
 # What the libraries raise on bytes that are not what they expect.
-_READ_ERRORS = (ValueError, AssertionError, RuntimeError, struct.error, OSError, MemoryError)
+_READ_ERRORS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    struct.error,
+    OSError,
+    MemoryError,
+)
 
 
 class Sink(Protocol):

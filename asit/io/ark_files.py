@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import stat
 import threading
 from collections import OrderedDict
 
@@ -70,8 +71,11 @@ class OpenFiles(threading.local):
 
         Raises:
             OSError: it cannot be opened.
+            AsitError: a named pipe.
         """
         status = os.stat(path)
+        if stat.S_ISFIFO(status.st_mode):  # opening it would wait for a writer, for ever
+            raise AsitError(f"{path}: expected an archive, found a named pipe, which has no positions; write a file")
         file = self.files.get(path)
         if file is not None and file.identity == (status.st_dev, status.st_ino):
             self.files.move_to_end(path)

@@ -6,6 +6,7 @@ Source of the formats: Kaldi ``src/util/kaldi-holder.cc`` (ranges), ``src/matrix
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from typing import IO
 
 import numpy as np
 
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
+from asit.io.values import MOST_DIGITS, parse_count
 
 # A range may reach this many rows beyond the last one and is then cut (Kaldi: edge effects of framing).
 ROW_TOLERANCE = 2
 HEAD_BYTES = 64  # more than any head takes
+MOST_TEXT = 1 << 28  # bytes of a matrix in text form, some ten million values
 VALUE_BYTES = {"FM": 4, "DM": 8, "FV": 4, "DV": 8, "CM": 1, "CM2": 2, "CM3": 1}
 COLUMN_BYTES = 8  # CM: four 16-bit percentiles before the values of all columns
 
@@ -61,7 +64,7 @@ def parse(text: str) -> Spec:
     """Cut ``path:offset[r0:r1,c0:c1]``; ends are inclusive, as in Kaldi. Spaces in the path are kept.
 
     Raises:
-        AsitError: an empty path or a malformed range.
+        AsitError: an empty path, a malformed range, or numbers that no archive reaches.
 
     >>> parse("my feats.ark:123[0:9,2:5]")
     Spec(text='my feats.ark:123[0:9,2:5]', path='my feats.ark', offset=123, rows=(0, 9), columns=(2, 5))
@@ -71,15 +74,19 @@ def parse(text: str) -> Spec:
         path, _, inside = path[:-1].rpartition("[")
         parts = inside.split(",")
         if len(parts) > 2:
-            raise AsitError(f"'{text}': expected a range [r0:r1] or [r0:r1,c0:c1], found [{inside}]")
+            raise AsitError(f"'{excerpt(text)}': expected a range [r0:r1] or [r0:r1,c0:c1], found [{excerpt(inside)}]")
         rows = _range(parts[0], text)
         columns = _range(parts[1], text) if len(parts) == 2 else None
     head, colon, tail = path.rpartition(":")
     offset = None
     if colon and tail.isascii() and tail.isdigit():
+        if len(tail) > MOST_DIGITS:
+            raise AsitError(f"'{excerpt(text)}': expected an offset in bytes, found a number of {len(tail)} digits")
         path, offset = head, int(tail)
     if not path:
-        raise AsitError(f"'{text}': expected 'file.ark:offset', found no file name")
+        raise AsitError(f"'{excerpt(text)}': expected 'file.ark:offset', found no file name")
+    if "\0" in path:
+        raise AsitError(f"'{excerpt(text)}': the file name holds a NUL character; make the scp file anew")
     return Spec(text, path, offset, rows, columns)
 
 
@@ -167,20 +174,26 @@ def read_text(stream: IO[bytes], spec: Spec) -> np.ndarray:
     """A text matrix ``[ … ]`` (rows on their own lines) or vector (one line) at the stream's position, float32.
 
     Raises:
-        AsitError: no closing bracket, rows of different lengths, words that are no numbers.
+        AsitError: no closing bracket, more than ``MOST_TEXT`` bytes, rows of different lengths, words that are no
+            numbers.
     """
-    body = b""
-    while b"]" not in body:
+    pieces: list[bytes] = []
+    while not pieces or b"]" not in pieces[-1]:
         chunk = stream.read(1 << 16)
         if not chunk:
             raise AsitError(f"'{spec.text}': truncated text archive: no closing ']'; make it anew")
-        body += chunk
+        if len(pieces) << 16 > MOST_TEXT:
+            raise AsitError(
+                f"'{spec.text}': no closing ']' within {MOST_TEXT} bytes; write large matrices in binary form"
+            )
+        pieces.append(chunk)
+    body = b"".join(pieces)
     inside = body[body.index(b"[") + 1 : body.index(b"]")]
     lines = [line.split() for line in inside.split(b"\n") if line.strip()]
     try:
         array = np.array(lines, dtype=np.float32)
     except ValueError as error:
-        raise AsitError(f"'{spec.text}': not a matrix in text form: {error}") from None
+        raise AsitError(f"'{spec.text}': not a matrix in text form: {excerpt(error, 160)}") from None
     if array.size == 0:
         raise AsitError(f"'{spec.text}': expected a matrix with values, found an empty one")
     return array if b"\n" in inside else array[0]
@@ -191,9 +204,13 @@ def _range(word: str, text: str) -> tuple[int, int] | None:
     if word in ("", ":"):
         return None
     first, colon, last = word.partition(":")
-    if not colon or not first.isdigit() or not last.isdigit() or int(first) > int(last):
-        raise AsitError(f"'{text}': expected a range first:last with first <= last, found '{word}'")
-    return int(first), int(last)
+    try:
+        found = parse_count(first), parse_count(last)
+    except ValueError:
+        found = None
+    if not colon or found is None or found[0] > found[1]:
+        raise AsitError(f"'{excerpt(text)}': expected a range first:last with first <= last, found '{excerpt(word)}'")
+    return found
 
 
 def _binary_head(head: bytes, spec: Spec) -> tuple[Header, int]:
@@ -220,7 +237,7 @@ def _binary_head(head: bytes, spec: Spec) -> tuple[Header, int]:
             )
     except struct.error:
         raise AsitError(f"'{spec.text}': truncated archive: it ends inside a matrix head; make it anew") from None
-    if (four, four_too) != (4, 4):
+    if (four, four_too) != (4, 4) or not math.isfinite(minimum) or not math.isfinite(extent):
         raise AsitError(f"'{spec.text}': corrupt matrix head at byte {spec.offset or 0}; make the archive anew")
     size = rows * columns * VALUE_BYTES[kind] + (COLUMN_BYTES * columns if kind == "CM" else 0)
     return Header(kind, rows, columns, start, minimum, extent), start + size

@@ -1,28 +1,108 @@
 """Reading one clip: any format that libsndfile reads, one channel, a known rate, or one clear error.
 
-libsndfile is lenient: a wav file cut short reads as a shorter clip and a truncated flac as what was left. Here the
-head of a file and its content must agree.
+libsndfile is lenient: a wav file cut short reads as a shorter clip, a truncated flac as what was left, an MP3 as far
+as its head tells or lets guess. Here the head of a file and its content must agree, and what has no head to trust is
+read until the decoder gives no more.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import stat
 import struct
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
 from asit.errors import AsitError
-from asit.io import pipes, torchaudio_module
+from asit.io import pipes, streams, torchaudio_module
 
 # How far a segment may reach beyond the recording and is then cut (Kaldi extract-segments, --max-overshoot).
 MAX_OVERSHOOT = 0.5  # seconds
 RESAMPLERS = ("soxr", "torchaudio")
+# Names that audio files end with, in small letters. A reader goes by the content; a corpus is searched by these.
+EXTENSIONS = frozenset(
+    {
+        ".8svx",
+        ".aif",
+        ".aifc",
+        ".aiff",
+        ".au",
+        ".avr",
+        ".bwf",
+        ".caf",
+        ".flac",
+        ".gsm",
+        ".ircam",
+        ".mp1",
+        ".mp2",
+        ".mp3",
+        ".nist",
+        ".oga",
+        ".ogg",
+        ".opus",
+        ".paf",
+        ".pvf",
+        ".rf64",
+        ".sds",
+        ".sf",
+        ".snd",
+        ".sph",
+        ".svx",
+        ".voc",
+        ".vox",
+        ".w64",
+        ".wav",
+        ".wave",
+        ".wve",
+        ".xi",
+    }
+)
+# Audio that libsndfile does not decode.
+UNREADABLE_EXTENSIONS = frozenset(
+    {
+        ".3ga",
+        ".3gp",
+        ".3gpp",
+        ".aac",
+        ".ac3",
+        ".alac",
+        ".amr",
+        ".ape",
+        ".asf",
+        ".awb",
+        ".dff",
+        ".dsf",
+        ".dts",
+        ".eac3",
+        ".m4a",
+        ".m4b",
+        ".mka",
+        ".mp4",
+        ".mpc",
+        ".qcp",
+        ".ra",
+        ".rm",
+        ".shn",
+        ".spx",
+        ".tak",
+        ".tta",
+        ".weba",
+        ".webm",
+        ".wma",
+        ".wv",
+    }
+)
 _PCM_16 = np.float32(1 / 32768)  # a power of two: the samples stay what libsndfile makes of them
 _UNKNOWN_LENGTH = 2**62  # libsndfile's mark for a stream whose head does not tell its length
+_BLOCK = 2**22  # samples that are asked for at once: a head that lies must not decide how much memory is taken
+_STREAMED = 0x7FFF0000  # a wav head written to a pipe promises this many bytes or more (sox, ffmpeg, Kaldi), or none
+LOUDEST = 4.0  # of samples in [-1, 1]; decoders and converters go a little above 1, other ranges far
 
 
 def read_audio(
@@ -36,6 +116,7 @@ def read_audio(
     start: float = 0.0,
     end: float | None = None,
     allow_pipes: bool = False,
+    data: bytes | None = None,
 ) -> tuple[np.ndarray, int]:
     """Samples of a clip, float32 (samples,), and their rate in Hz. Integer formats lie in [-1, 1].
 
@@ -48,30 +129,26 @@ def read_audio(
         channel: which channel of several, from 0; None refuses files with more than one.
         start, end: seconds, to read a segment; `end` None or -1 reads to the end. An end less than half a
             second behind the recording's is cut, as Kaldi does.
+        allow_pipes: run commands instead of refusing them.
+        data: the content, where it was read already (standard input); `path` is then only its name.
 
     Raises:
-        AsitError: missing file, folder, empty file, not audio, no samples, head and content disagree
+        AsitError: missing file, folder, pipe or device, empty file, not audio, no samples, head and content disagree
             (truncated), several channels and no choice, other rate, NaN or infinite samples, a segment
             outside the recording, a command without `allow_pipes`.
     """
     name = os.fspath(path)
     where = f"utterance '{utt}': {name}" if utt else name
-    source: str | io.BytesIO = name
-    if pipes.is_pipe(name):
+    if data is None and pipes.is_pipe(name):
         if not allow_pipes:
             pipes.refuse(name, f"utterance '{utt}'" if utt else "")
-        source = io.BytesIO(pipes.output_of(name, f"utterance '{utt}'" if utt else ""))
-    else:
-        _check_file(name, where)
-    try:
-        with soundfile.SoundFile(source) as stream:
-            found, samples = _read(stream, where, channel, start, end)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise AsitError(f"{where}: {_unreadable(name, error)}") from None
+        data = pipes.output_of(name, f"utterance '{utt}'" if utt else "")
+    with _decoding(name, where):
+        found, samples = _read(_content(name, where, data), where, channel, start, end)
     finite = np.isfinite(samples)
     if not finite.all():
         bad = samples.size - int(finite.sum())
-        raise AsitError(f"{where}: {bad} of {samples.size} samples are NaN or infinite; convert the file anew")
+        raise AsitError(f"{where}: {bad} of {samples.size} samples are NaN or infinite; convert the file again")
     if rate is None or found == rate:
         return samples, found
     if not resample:
@@ -86,55 +163,162 @@ def read_audio(
 
 
 def audio_info(path: str | os.PathLike[str], utt: str | None = None) -> tuple[int, int, int]:
-    """(samples per channel, rate in Hz, channels) from the head of a file, without decoding it.
+    """(samples per channel, rate in Hz, channels) of a file, as :func:`read_audio` finds them.
+
+    From its head alone, without decoding, unless that does not tell the length.
 
     Raises:
-        AsitError: missing, empty, not audio, no samples, a wav head that disagrees with the file's size, or a
-            stream that does not tell its length.
+        AsitError: missing, no regular file, empty, not audio, no samples, or a head that disagrees with the content
+            as far as that shows without decoding.
     """
     name = os.fspath(path)
     where = f"utterance '{utt}': {name}" if utt else name
     pipes.refuse(name, f"utterance '{utt}'" if utt else "")
-    _check_file(name, where)
-    try:
-        info = soundfile.info(name)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise AsitError(f"{where}: {_unreadable(name, error)}") from None
-    if info.frames >= _UNKNOWN_LENGTH:
-        raise AsitError(f"{where}: the head does not tell the length; rewrite the file (sox in.flac out.flac)")
-    if info.frames <= 0:
-        raise AsitError(f"{where}: the file holds no samples; remove the clip")
-    return int(info.frames), int(info.samplerate), int(info.channels)
-
-
-def _read(stream: Any, where: str, channel: int | None, start: float, end: float | None) -> tuple[int, np.ndarray]:
-    """(rate, samples of one channel) of an open file."""
-    rate, channels, frames = stream.samplerate, stream.channels, stream.frames
+    with _decoding(name, where):
+        source = _content(name, where, None)
+        with soundfile.SoundFile(source) as stream:
+            rate, channels, frames = stream.samplerate, stream.channels, stream.frames
+            divided = _parts(source, stream.format)
+        if divided is not None or frames >= _UNKNOWN_LENGTH:
+            frames = len(_joined(divided or [source], where)[1])
     if frames <= 0:
         raise AsitError(f"{where}: the file holds no samples; remove the clip")
+    return int(frames), int(rate), int(channels)
+
+
+def range_problem(samples: np.ndarray, scale: float = 1.0) -> str | None:
+    """What is wrong with the range of samples that should be in [-1, 1] after the front end's `scale`, or None.
+
+    A float file may hold 16-, 24- or 32-bit numbers (``scipy.io.wavfile.write`` of int16 data cast to float32): its
+    log-mels are higher by twice the log of the factor than those of the same sound in [-1, 1].
+    """
+    peak = float(np.abs(samples).max(initial=0.0))
+    if peak * min(scale, 1.0) <= LOUDEST:
+        return None
+    bits = next((b for b in (8, 16, 24) if peak <= 2 ** (b - (b > 8))), 32)
+    return (
+        f"samples up to {peak:g}, expected [-1, 1]: they look like {bits}-bit integers stored as numbers with a point; "
+        f"divide them by {2 ** (bits - 1)} or store them as integers"
+    )
+
+
+@contextmanager
+def _decoding(name: str, where: str) -> Iterator[None]:
+    """Whatever soundfile raises for one file is this file's error, not the end of a job."""
+    try:
+        yield
+    except MemoryError:
+        raise AsitError(f"{where}: not enough memory to decode it; split the recording or convert the file") from None
+    except (RuntimeError, ValueError, TypeError, OSError, OverflowError) as error:  # LibsndfileError is a RuntimeError
+        raise AsitError(f"{where}: {_unreadable(name, error)}") from None
+
+
+def _content(name: str, where: str, data: bytes | None) -> bytes | io.BytesIO:
+    """What soundfile is to open: the name as bytes (it need not be UTF-8), or the content."""
+    if data is None:
+        _check_file(name, where)
+        return os.fsencode(name)
+    stream = io.BytesIO(data)
+    _check_content(stream, len(data), where, streamed=True)
+    stream.seek(0)
+    return stream
+
+
+def _parts(source: bytes | io.BytesIO, kind: str) -> list[io.BytesIO] | None:
+    """Streams to read one after the other in place of a source that libsndfile would read short, or None."""
+    if kind not in streams.FORMATS:
+        return None
+    if isinstance(source, bytes):
+        with open(source, "rb") as stream:
+            data = stream.read()
+    else:
+        data = source.getvalue()
+    found = streams.parts(data, kind)
+    return None if found is None else [io.BytesIO(part) for part in found]
+
+
+def _read(
+    source: bytes | io.BytesIO, where: str, channel: int | None, start: float, end: float | None
+) -> tuple[int, np.ndarray]:
+    """(rate, samples of one channel) of a recording."""
+    try:
+        with soundfile.SoundFile(source) as stream:
+            rate, channels, frames = stream.samplerate, stream.channels, stream.frames
+            _check_channel(where, channels, channel)
+            divided = _parts(source, stream.format)
+            exact = (
+                not start or stream.format != "MP3"
+            )  # an MP3 decoder that starts in the middle lacks what came before
+            if divided is None and frames < _UNKNOWN_LENGTH and exact:
+                if frames <= 0:
+                    raise AsitError(f"{where}: the file holds no samples; remove the clip")
+                first, last = _segment(where, rate, frames, start, end)
+                if first:
+                    stream.seek(first)
+                samples = _decode(stream, last - first)
+                if len(samples) != last - first:
+                    raise AsitError(
+                        f"{where}: truncated: the head promises {frames} samples, decoding stopped after "
+                        f"{first + len(samples)}; copy or convert the file again"
+                    )
+                return rate, np.ascontiguousarray(samples[:, channel or 0])
+        rate, samples = _joined(divided or [source], where)
+    except AsitError as error:
+        raise error if str(error).startswith(where) else AsitError(f"{where}: {error}") from None
+    if len(samples) == 0:
+        raise AsitError(f"{where}: the file holds no samples; remove the clip")
+    first, last = _segment(where, rate, len(samples), start, end)
+    return rate, np.ascontiguousarray(samples[first:last, channel or 0])
+
+
+def _joined(sources: list[Any], where: str) -> tuple[int, np.ndarray]:
+    """(rate, samples) of streams that follow each other, each decoded to its end."""
+    found: list[np.ndarray] = []
+    kinds: list[tuple[int, int]] = []
+    for source in sources:
+        if isinstance(source, io.BytesIO):
+            source.seek(0)
+        with soundfile.SoundFile(source) as stream:
+            kinds.append((stream.samplerate, stream.channels))
+            found.append(_decode(stream, None))
+            if stream.frames < _UNKNOWN_LENGTH and len(found[-1]) != stream.frames:
+                raise AsitError(
+                    f"{where}: truncated: {stream.frames} samples expected, decoding stopped after {len(found[-1])}; "
+                    "copy or convert the file again"
+                )
+        if kinds[-1] != kinds[0]:
+            raise AsitError(
+                f"{where}: joined streams of different kinds ({kinds[0][0]} Hz with {kinds[0][1]} channels, then "
+                f"{kinds[-1][0]} Hz with {kinds[-1][1]}); convert each before joining them"
+            )
+    return kinds[0][0], np.concatenate(found)
+
+
+def _decode(stream: Any, count: int | None) -> np.ndarray:
+    """`count` samples (samples, channels) from here, fewer where the stream ends; None: all."""
+    stream.seekable = lambda: False  # else soundfile seeks after each block, which fails at the end of a long promise
+    blocks: list[np.ndarray] = []
+    got = 0
+    while count is None or got < count:
+        wanted = _BLOCK if count is None else min(_BLOCK, count - got)
+        if stream.subtype == "PCM_16":  # exact, and several times faster than libsndfile's conversion
+            block = np.multiply(stream.read(wanted, dtype="int16", always_2d=True), _PCM_16, dtype=np.float32)
+        else:
+            block = stream.read(wanted, dtype="float32", always_2d=True)
+        blocks.append(block)
+        got += len(block)
+        if len(block) < wanted:
+            break
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _check_channel(where: str, channels: int, channel: int | None) -> None:
     if channel is None and channels > 1:
         raise AsitError(
             f"{where}: expected one channel, found {channels}; choose one (--channel 0) or mix the files down"
         )
     if channel is not None and not 0 <= channel < channels:
         raise AsitError(f"{where}: channel {channel} does not exist: the file has {channels}, counted from 0")
-    known = frames < _UNKNOWN_LENGTH
-    first, last = _segment(where, rate, frames, start, end)
-    if first:
-        stream.seek(first)
-    count = last - first if known or end not in (None, -1) else -1
-    if stream.subtype == "PCM_16":  # exact, and several times faster than libsndfile's conversion
-        samples = np.multiply(stream.read(count, dtype="int16", always_2d=True), _PCM_16, dtype=np.float32)
-    else:
-        samples = stream.read(count, dtype="float32", always_2d=True)
-    if known and len(samples) != last - first:
-        raise AsitError(
-            f"{where}: truncated: the head promises {frames} samples, decoding stopped after {first + len(samples)}; "
-            "copy or convert the file anew"
-        )
-    if len(samples) == 0:
-        raise AsitError(f"{where}: the file holds no samples; remove the clip")
-    return rate, np.ascontiguousarray(samples[:, channel or 0])
 
 
 def _segment(where: str, rate: int, frames: int, start: float, end: float | None) -> tuple[int, int]:
@@ -155,26 +339,37 @@ def _segment(where: str, rate: int, frames: int, start: float, end: float | None
 
 def _check_file(name: str, where: str) -> None:
     """What libsndfile reports badly or not at all."""
-    if os.path.isdir(name):
-        raise AsitError(f"{where}: expected an audio file, found a folder; correct wav.scp")
     try:
+        status = os.stat(name)
+        if stat.S_ISDIR(status.st_mode):
+            raise AsitError(f"{where}: expected an audio file, found a folder; correct wav.scp")
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe that nobody writes to would wait for ever
+            raise AsitError(f"{where}: expected a regular file, found a pipe or device; write its content to a file")
         with open(name, "rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            head = stream.read(12)
-            if size == 0:
-                raise AsitError(f"{where}: the file is empty (0 bytes); copy it anew or remove the clip")
-            if head[:4] in (b"RIFF", b"RIFX") and head[8:12] == b"WAVE":
-                problem = _wav_problem(stream, size, ">" if head[:4] == b"RIFX" else "<")
-                if problem:
-                    raise AsitError(f"{where}: {problem}")
+            _check_content(stream, status.st_size, where)
     except FileNotFoundError:
         raise AsitError(f"{where}: no such file; correct the path (relative ones count from {os.getcwd()})") from None
     except OSError as error:
         raise AsitError(f"{where}: cannot read: {error.strerror or error}") from None
+    except ValueError as error:  # a NUL in the name
+        raise AsitError(f"{where}: no file name ({error}); correct the path") from None
 
 
-def _wav_problem(stream: io.BufferedReader, size: int, order: str) -> str | None:
-    """A disagreement between the chunk heads of a wav file and its size, or None."""
+def _check_content(stream: BinaryIO, size: int, where: str, streamed: bool = False) -> None:
+    if size == 0:
+        raise AsitError(f"{where}: the file is empty (0 bytes); copy it again or remove the clip")
+    head = stream.read(12)
+    if head[:4] in (b"RIFF", b"RIFX") and head[8:12] == b"WAVE":
+        problem = _wav_problem(stream, size, ">" if head[:4] == b"RIFX" else "<", streamed)
+        if problem:
+            raise AsitError(f"{where}: {problem}")
+
+
+def _wav_problem(stream: BinaryIO, size: int, order: str, streamed: bool) -> str | None:
+    """A disagreement between the chunk heads of a wav file and its size, or None.
+
+    Who writes to a pipe cannot go back and correct the head; in a `streamed` file the samples then reach to its end.
+    """
     at = 12
     while at + 8 <= size:
         stream.seek(at)
@@ -182,10 +377,14 @@ def _wav_problem(stream: io.BufferedReader, size: int, order: str) -> str | None
         at += 8
         if kind == b"data":
             left = size - at
+            if streamed and (length == 0 or length >= _STREAMED):
+                stream.seek(at - 4)
+                stream.write(struct.pack(f"{order}I", left))
+                return None
             if length > left:
                 return (
                     f"the wav head promises {length} bytes of samples, {left} are there; the file is truncated "
-                    "or was written to a pipe; copy it anew or rewrite it (sox --ignore-length in.wav out.wav)"
+                    "or was written to a pipe; copy it again or rewrite it (sox --ignore-length in.wav out.wav)"
                 )
             if length == 0 and left > 1:
                 return (
@@ -194,10 +393,10 @@ def _wav_problem(stream: io.BufferedReader, size: int, order: str) -> str | None
                 )
             return _wav_tail(stream, at + length, size, order, length)
         at += length + length % 2
-    return "a wav head without samples (no data chunk); the file is truncated; copy it anew"
+    return "a wav head without samples (no data chunk); the file is truncated; copy it again"
 
 
-def _wav_tail(stream: io.BufferedReader, at: int, size: int, order: str, length: int) -> str | None:
+def _wav_tail(stream: BinaryIO, at: int, size: int, order: str, length: int) -> str | None:
     """What follows the samples must be chunks or a tag, else the head promises too little."""
     at += length % 2
     while at + 8 <= size:
@@ -218,4 +417,10 @@ def _wav_tail(stream: io.BufferedReader, at: int, size: int, order: str, length:
 
 def _unreadable(name: str, error: Exception) -> str:
     reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-    return f"cannot be decoded ({reason}); expected wav, flac, ogg, mp3 or another format of libsndfile"
+    kind = os.path.splitext(name)[1].lower()
+    if kind in UNREADABLE_EXTENSIONS:
+        return f"libsndfile does not read {kind[1:]}; convert the recording (ffmpeg -i in{kind} out.flac)"
+    return (
+        f"cannot be decoded ({reason}); expected wav, flac, ogg, mp3 or another format of libsndfile; "
+        "convert other ones (ffmpeg -i in out.flac)"
+    )

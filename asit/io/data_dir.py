@@ -13,10 +13,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 from asit.io.atomic import write_text
 from asit.io.table import read_table, read_text, write_table
-from asit.io.values import Segment, label_problem, parse_duration, parse_frames, parse_labels, parse_segment
+from asit.io.values import (
+    Segment,
+    label_problem,
+    parse_count,
+    parse_duration,
+    parse_frames,
+    parse_labels,
+    parse_segment,
+)
 
 UTTERANCE_TABLES = ("feats.scp", "segments", "text", "vad.scp")  # and every utt2*
 SPEAKER_TABLES = ("cmvn.scp",)  # and every spk2* but spk2utt
@@ -206,9 +214,14 @@ def read_labels(path: str) -> dict[str, int]:
     for number, line in enumerate(lines, 1):
         words = line.split()
         where = f"{path}:{number}"
-        if len(words) != 2 or not words[1].isascii() or not words[1].isdigit():
-            raise AsitError(f"{where}: expected 'label index', found {line!r}; labels hold no white space")
-        label, index = words[0], int(words[1])
+        try:
+            label, index = words[0], parse_count(words[1])
+            if len(words) > 2:
+                raise ValueError
+        except (ValueError, IndexError):
+            raise AsitError(
+                f"{where}: expected 'label index', found {excerpt(line)!r}; labels hold no white space"
+            ) from None
         problem = label_problem(label)
         if problem:
             raise AsitError(f"{where}: {problem}")
@@ -245,7 +258,7 @@ def positive(text: str, where: str) -> float:
     try:
         return parse_duration(text)
     except ValueError:
-        raise AsitError(f"{where}: expected one positive number, found '{text}'") from None
+        raise AsitError(f"{where}: expected one positive number, found '{excerpt(text)}'") from None
 
 
 def read_list(path: str) -> list[str]:
@@ -262,7 +275,7 @@ def read_list(path: str) -> list[str]:
 
 def recordings_of(segments: Iterable[str]) -> list[str]:
     """Recording ids of the lines (values) of a segments table, sorted, each once."""
-    return sorted({value.split(None, 1)[0] for value in segments})
+    return sorted({value.partition(" ")[0].partition("\t")[0] for value in segments})
 
 
 def _converted(data: DataDir, name: str, convert):  # noqa: ANN001, ANN202 - a table of what `convert` returns

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from asit.errors import AsitError
 from asit.io import ark_spec, pipes, values
 from asit.io.ark import read_matrix
-from asit.io.audio import MAX_OVERSHOOT, read_audio
+from asit.io.audio import MAX_OVERSHOOT, range_problem, read_audio
 from asit.io.data_dir_findings import Findings, objection
 
 
@@ -41,6 +41,9 @@ def check_audio(found: Findings, rate: int | None, channel: int | None, allow_pi
             bad[key] = str(error)
             continue
         lengths[key] = len(samples) / has
+        problem = range_problem(samples)
+        if problem:
+            bad[key] = f"{path}: {problem}"
         rate = rate or has
         if has != rate:
             bad[key] = f"{path}: expected {rate} Hz, found {has} Hz; resample it"

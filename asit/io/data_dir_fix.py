@@ -29,6 +29,7 @@ _VALUES: dict[str, Callable[[str], object]] = {
     "utt2dur": values.parse_duration,
     "reco2dur": values.parse_duration,
     "utt2num_frames": values.parse_frames,
+    "utt2crc": str,
     "utt2label": values.parse_labels,
 }
 

@@ -8,6 +8,7 @@ import io
 import lzma
 import os
 import re
+import struct
 import subprocess
 import tarfile
 import zlib
@@ -16,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 
 REMEDY = "the corpus is defined by exactly this version: fetch it again, or put that version there"
-_DAMAGE = (ValueError, KeyError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error)
+# What Python's readers raise on bytes that are not what they expect; OSError: gzip's and bz2's own errors.
+_DAMAGE = (ValueError, LookupError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error, struct.error, OSError)
+MOST_CONTROL = 1 << 20  # bytes of a package's control file; the usual one has some hundred
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ def read_packages(path: str | os.PathLike[str], kind: type[P]) -> list[P]:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise AsitError(f"{path}: cannot read: {error.strerror}; restore it from git") from None
+    except UnicodeDecodeError as error:
+        found = error.object[error.start]
+        raise AsitError(f"{path}: expected UTF-8, found byte {found:#04x}; restore it from git") from None
     header = lines[0].split("\t") if lines else []
     names = [field.name for field in dataclasses.fields(kind)]
     missing = [name for name in names if name not in header]
@@ -112,31 +118,41 @@ def read_deb(
     try:
         return _members(data, "data.tar", path, wanted)
     except _DAMAGE as error:
-        raise AsitError(f"{path}: cannot be unpacked: {error}") from None
+        raise AsitError(f"{path}: cannot be unpacked: {excerpt(error, 160)}") from None
 
 
 def _version(data: bytes, path: str | os.PathLike[str]) -> str:
     try:
-        control = _members(data, "control.tar", path, None)["control"].decode("utf-8")
+        control = _members(data, "control.tar", path, lambda name: name == "control", MOST_CONTROL)["control"]
+        match = re.search(r"^Version: (.*)$", control.decode("utf-8"), re.MULTILINE)
     except _DAMAGE as error:
-        raise AsitError(f"{path}: damaged package ({error}); fetch it again") from None
-    match = re.search(r"^Version: (.*)$", control, re.MULTILINE)
+        raise AsitError(f"{path}: damaged package ({excerpt(error, 160)}); fetch it again") from None
     return match.group(1) if match else "none"
 
 
 def _members(
-    data: bytes, start: str, path: str | os.PathLike[str], wanted: Callable[[str], bool] | None
+    data: bytes,
+    start: str,
+    path: str | os.PathLike[str],
+    wanted: Callable[[str], bool] | None,
+    most: int | None = None,
 ) -> dict[str, bytes]:
+    """Files of the archive that begins with ``start``, each of at most ``most`` bytes; raises ``_DAMAGE``."""
     if data[:8] != b"!<arch>\n":
         raise AsitError(f"{path}: expected a Debian package (an ar archive), found something else; fetch it again")
     at = 8
     while at + 60 <= len(data):
         header = data[at : at + 60]
         size = int(header[48:58])
+        if size < 0:
+            raise ValueError(f"a member of {size} bytes")
         if header[:16].decode("ascii").strip().startswith(start):
             with tarfile.open(fileobj=io.BytesIO(data[at + 60 : at + 60 + size])) as tar:
                 files = [(m.name.removeprefix("./"), m) for m in tar if m.isreg()]
                 chosen = [(name, m) for name, m in files if wanted is None or wanted(name)]
+                large = [name for name, m in chosen if most is not None and m.size > most]
+                if large:
+                    raise ValueError(f"'{large[0]}' has more than {most} bytes")
                 return {name: tar.extractfile(m).read() for name, m in chosen}  # type: ignore[union-attr]
         at += 60 + size + size % 2
     raise AsitError(f"{path}: no {start}.* inside; the download is truncated, fetch it again")

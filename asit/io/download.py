@@ -12,7 +12,7 @@ import hashlib
 import http.client
 import logging
 import os
-import ssl
+import stat
 import time
 import urllib.error
 import urllib.parse
@@ -23,13 +23,14 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from asit import __version__
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 from asit.io import atomic
 
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
-_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+# What urllib raises for an answer that it cannot follow or read. ValueError: a malformed address, also in a redirect.
+_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, OSError, ValueError)
 
 
 def download(
@@ -103,7 +104,10 @@ def shown(source: str) -> str:
     >>> shown("https://me:secret@host/a.tar?token=1")
     'https://host/a.tar'
     """
-    parts = urllib.parse.urlsplit(source)
+    try:
+        parts = urllib.parse.urlsplit(source)
+    except ValueError:
+        return "an address that is malformed"
     if not parts.scheme or not parts.netloc:
         return source
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
@@ -113,7 +117,11 @@ def shown(source: str) -> str:
 
 
 class _CutOffError(Exception):
-    """The connection ended early; what has arrived is in the part."""
+    """The connection ended early, or the answer was another than asked for; what is right of it is in the part."""
+
+
+class _NotFetchedError(Exception):
+    """No answer, or one that is no HTTP."""
 
 
 @contextlib.contextmanager
@@ -167,7 +175,10 @@ def _from_source(
 
 def _local_file(source: str, path: str) -> str | None:
     """The file that a ``file://`` address, a file name or a folder name means; None for a web address."""
-    parts = urllib.parse.urlsplit(source)
+    try:
+        parts = urllib.parse.urlsplit(source)
+    except ValueError as error:
+        raise AsitError(f"{shown(source)}: {error}") from None
     if parts.scheme in ("http", "https"):
         return None
     if parts.scheme == "file":
@@ -183,13 +194,22 @@ def _local_file(source: str, path: str) -> str | None:
 
 def _copy_local(name: str, part: IO[bytes]) -> None:
     try:
+        if stat.S_ISFIFO(os.stat(name).st_mode):
+            raise AsitError(f"{name}: expected a file, found a named pipe")
         stream = open(name, "rb")  # noqa: SIM115 - reading errors and writing errors differ in their message
-    except OSError as error:
-        raise AsitError(f"{name}: cannot read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise AsitError(f"{name}: cannot read: {getattr(error, 'strerror', error)}") from None
     with stream, _bar(name, 0, os.fstat(stream.fileno()).st_size) as bar:
-        while chunk := stream.read(_CHUNK):
+        while chunk := _read_local(stream, name):
             part.write(chunk)
             bar.update(len(chunk))
+
+
+def _read_local(stream: IO[bytes], name: str) -> bytes:
+    try:
+        return stream.read(_CHUNK)
+    except OSError as error:  # a broken disk or file server: another source may do
+        raise AsitError(f"{name}: cannot read: {error.strerror}") from None
 
 
 def _with_tries(source: str, part: IO[bytes], tries: int, wait: float, timeout: float) -> None:
@@ -203,11 +223,11 @@ def _with_tries(source: str, part: IO[bytes], tries: int, wait: float, timeout: 
             reason = str(error)
         except urllib.error.HTTPError as error:
             error.close()
-            reason = f"HTTP {error.code} {error.reason}"
+            reason = f"HTTP {error.code} {excerpt(error.reason, 160)}"
             if error.code < 500 and error.code not in (408, 429):
                 break
-        except _NETWORK_ERRORS as error:
-            reason = str(getattr(error, "reason", None) or error or type(error).__name__)
+        except _NotFetchedError as error:
+            reason = str(error)
     raise AsitError(f"{shown(source)}: {reason}")
 
 
@@ -220,27 +240,35 @@ def _request(source: str, part: IO[bytes], timeout: float) -> None:
     try:
         answer = urllib.request.urlopen(urllib.request.Request(source, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
-        if error.code != 416:
+        if error.code != 416 or not have:
             raise
         error.close()
         if _total(error.headers) == have:  # the part is the whole file already
             return
         part.truncate(0)
         raise _CutOffError("the part was longer than the file") from None
+    except _NETWORK_ERRORS as error:
+        reason = excerpt(getattr(error, "reason", None) or error, 160)
+        raise _NotFetchedError(reason or type(error).__name__) from None
     with answer:
-        if have and (answer.status != 206 or not _continues(answer.headers, have)):
-            part.truncate(0)  # the server sends the file from its beginning
+        continued = answer.status == 206 and have > 0 and _continues(answer.headers, have)
+        if not continued and have:
+            part.truncate(0)  # the server sends the file from its beginning, or something else
             have = 0
-        length = answer.headers.get("Content-Length")
-        expected = have + int(length) if length and length.isdigit() else None
+        if not continued and answer.status != 200:
+            raise _CutOffError(f"HTTP {answer.status}, with another part of the file than was asked for, or none")
+        length = _number(answer.headers.get("Content-Length"))
+        expected = have + length if length is not None else None
+        total = _total(answer.headers) if continued else None
         with _bar(source, have, expected) as bar:
             while chunk := _read(answer, part):
                 part.write(chunk)
                 bar.update(len(chunk))
         part.flush()
     got = part.seek(0, os.SEEK_END)
-    if expected is not None and got != expected:
-        raise _CutOffError(f"the connection ended after {got} of {expected} bytes")
+    for size in (expected, total):
+        if size is not None and got != size:
+            raise _CutOffError(f"the connection ended after {got} of {size} bytes")
 
 
 def _read(answer: Any, part: IO[bytes]) -> bytes:
@@ -249,8 +277,8 @@ def _read(answer: Any, part: IO[bytes]) -> bytes:
     except http.client.IncompleteRead as error:
         part.write(error.partial)
         raise _CutOffError("the connection ended within the file") from None
-    except (ConnectionError, TimeoutError, ssl.SSLError) as error:
-        raise _CutOffError(f"the connection ended: {error}") from None
+    except _NETWORK_ERRORS as error:
+        raise _CutOffError(f"the connection ended: {excerpt(error, 160) or type(error).__name__}") from None
 
 
 def _continues(headers: Any, have: int) -> bool:
@@ -258,8 +286,13 @@ def _continues(headers: Any, have: int) -> bool:
 
 
 def _total(headers: Any) -> int | None:
-    total = str(headers.get("Content-Range", "")).rpartition("/")[2]
-    return int(total) if total.isdigit() else None
+    return _number(str(headers.get("Content-Range", "")).rpartition("/")[2])
+
+
+def _number(text: str | None) -> int | None:
+    """A number of bytes in a header; None where there is none, or one that no file has."""
+    text = (text or "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def _hash_of_part(part: IO[bytes]) -> str:

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 
 from tqdm import tqdm
 
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 from asit.io import atomic
 
 MARKER = ".extracted"
+# What Python's readers raise on bytes that are not what they expect.
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+)
+_COMPRESSED = (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)
 
 
 def extract(archive: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> str:
@@ -26,8 +44,9 @@ def extract(archive: str | os.PathLike[str], out_dir: str | os.PathLike[str]) ->
         The folder.
 
     Raises:
-        AsitError: not such an archive, truncated, a member with an absolute name or ``..``, a link that leads
-            out, a device, an encrypted member, too little space, or a folder that holds other things.
+        AsitError: not such an archive, truncated or damaged anywhere (checksums are read to the end), a member with an
+            absolute name or ``..``, a link that leads out or nowhere, a device, an encrypted member or one of a
+            compression that Python does not know, too little space, or a folder that holds other things.
     """
     archive, out_dir = os.fspath(archive), os.fspath(out_dir).rstrip(os.sep)
     try:
@@ -36,7 +55,7 @@ def extract(archive: str | os.PathLike[str], out_dir: str | os.PathLike[str]) ->
         raise AsitError(f"{archive}: cannot read: {error.strerror}") from None
     marker = os.path.join(out_dir, MARKER)
     if os.path.isfile(marker):
-        with open(marker, encoding="utf-8") as stream:
+        with open(marker, encoding="utf-8", errors="replace") as stream:
             if stream.read() == state:
                 return out_dir
     if os.path.lexists(out_dir) and (not os.path.isdir(out_dir) or os.listdir(out_dir)):
@@ -51,9 +70,11 @@ def extract(archive: str | os.PathLike[str], out_dir: str | os.PathLike[str]) ->
         if os.path.isdir(out_dir):
             os.rmdir(out_dir)
         os.rename(folder, out_dir)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise AsitError(f"{archive}: cannot be unpacked: {error}; fetch it anew") from None
+    except _DAMAGE as error:
+        raise _damaged(archive, error) from None
     except OSError as error:
+        if error.errno is None:  # bz2 has no error of its own
+            raise _damaged(archive, error) from None
         raise atomic.cannot_write(out_dir, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -66,7 +87,31 @@ def _unpack(archive: str, folder: str) -> None:
     elif tarfile.is_tarfile(archive):
         _untar(archive, folder)
     else:
-        raise AsitError(f"{archive}: expected a tar (plain, gz, bz2, xz) or zip archive, found something else")
+        raise AsitError(
+            f"{archive}: expected a tar (plain, gz, bz2, xz) or zip archive, found something else, or one that is "
+            "damaged from its beginning; fetch it anew"
+        )
+
+
+def _damaged(archive: str, error: Exception) -> AsitError:
+    return AsitError(f"{archive}: cannot be unpacked: {excerpt(error, 160) or type(error).__name__}; fetch it anew")
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose head is right: tarfile takes a damaged one, or the end of the file, for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        try:
+            return super().fromtarfile(tar)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:
+            raise tarfile.ReadError(f"{error} at byte {tar.offset}") from None
+        except tarfile.EmptyHeaderError:
+            if tar.offset == 0 or isinstance(tar.fileobj, _COMPRESSED):  # of these the length is known
+                raise
+            raise tarfile.ReadError(
+                f"truncated at byte {tar.offset}: the blocks that end an archive are missing"
+            ) from None
 
 
 def _untar(archive: str, folder: str) -> None:
@@ -74,9 +119,11 @@ def _untar(archive: str, folder: str) -> None:
         raise AsitError("this Python cannot unpack archives safely; use 3.10.12, 3.11.4 or newer")
     free = shutil.disk_usage(folder).free
     written = 0
-    with tarfile.open(archive) as tar:
+    with tarfile.open(archive, tarinfo=_Member) as tar:
         for member in tqdm(tar, os.path.basename(archive), disable=None):
             _check_name(archive, member.name)
+            if member.size < 0:
+                raise tarfile.ReadError(f"'{member.name}' has {member.size} bytes")
             written += member.size
             if written > free:
                 raise AsitError(f"{archive}: needs more than the {free} bytes that are free at {folder}")
@@ -84,6 +131,19 @@ def _untar(archive: str, folder: str) -> None:
                 tar.extract(member, folder, filter="data")
             except tarfile.FilterError as error:
                 raise AsitError(f"{archive}: refused: {error}; such archives can overwrite other files") from None
+            except KeyError:  # of a hard link
+                raise _no_target(archive, member) from None
+            if not os.path.lexists(os.path.join(folder, member.name)):  # tarfile has passed over it without a word
+                raise _no_target(archive, member)
+        while tar.fileobj is not None and tar.fileobj.read(1 << 20):  # up to the checksum at the end of the file
+            pass
+
+
+def _no_target(archive: str, member: tarfile.TarInfo) -> AsitError:
+    return AsitError(
+        f"{archive}: '{excerpt(member.name)}' cannot be unpacked: it links to '{excerpt(member.linkname)}', which the "
+        "archive does not have before it; fetch it anew"
+    )
 
 
 def _unzip(archive: str, folder: str) -> None:
@@ -98,10 +158,14 @@ def _unzip(archive: str, folder: str) -> None:
                 raise AsitError(
                     f"{archive}: refused: '{member.filename}' is a link, which zip archives here may not hold"
                 )
-            if member.flag_bits & 1:
+            if member.flag_bits & 0x41:  # 1: encrypted, 0x40: strongly
                 raise AsitError(f"{archive}: '{member.filename}' is encrypted; unpack it by hand")
         for member in tqdm(members, os.path.basename(archive), disable=None):
-            bundle.extract(member, folder)
+            try:
+                bundle.extract(member, folder)
+            except (NotImplementedError, RuntimeError) as error:  # a compression or encryption that Python has not
+                reason = excerpt(error, 160)
+                raise AsitError(f"{archive}: '{member.filename}': {reason}; unpack it with another program") from None
 
 
 def _check_name(archive: str, name: str) -> None:

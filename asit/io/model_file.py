@@ -10,10 +10,12 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
+from asit.io import json_object
 from asit.io.atomic import atomic_open
 
 KEY = "asit"
+REMEDY = "the file is damaged or not from this toolkit; copy it again, or train the model again"
 
 
 def save(path: str | os.PathLike[str], tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
@@ -28,10 +30,13 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any
     """Tensors (on the CPU) and metadata.
 
     Raises:
-        AsitError: missing, damaged, or not written by :func:`save`.
+        AsitError: missing, damaged, not written by :func:`save`, or with metadata that are no JSON object.
     """
     metadata = load_metadata(path)
-    return safetensors.torch.load_file(path), metadata
+    try:
+        return safetensors.torch.load_file(path), metadata
+    except (safetensors.SafetensorError, OSError, ValueError, LookupError, RuntimeError) as error:
+        raise AsitError(f"{os.fspath(path)}: its tensors cannot be read: {excerpt(error, 200)}; {REMEDY}") from None
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -43,7 +48,9 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
         with safetensors.safe_open(path, framework="pt") as stream:
             facts = stream.metadata() or {}
     except (safetensors.SafetensorError, OSError) as error:
-        raise AsitError(f"{path}: not a readable safetensors file: {error}; it may be truncated") from None
+        raise AsitError(
+            f"{path}: not a readable safetensors file: {excerpt(error, 200)}; it may be truncated"
+        ) from None
     if KEY not in facts:
         raise AsitError(f"{path}: a safetensors file without this toolkit's metadata; import it with asit-import-model")
-    return json.loads(facts[KEY])
+    return json_object.parse(facts[KEY], f"{path}: metadata", REMEDY)

@@ -28,17 +28,23 @@ def is_pipe(spec: str) -> bool:
     return name.endswith("|")
 
 
-def refuse(spec: str, where: str = "") -> None:
-    """Raise if `spec` is a command.
+def refuse(spec: str, where: str = "", option: str = "") -> None:
+    """Raise if `spec` is a command or standard input.
+
+    Args:
+        option: what allows commands where this is called, such as ``--allow-pipes true``; empty if nothing does.
 
     Raises:
         AsitError: naming `where` (utterance, or empty) and the remedy.
     """
+    prefix = f"{where}: " if where else ""
+    if spec.strip() == "-":
+        raise AsitError(f"{prefix}'-' is standard input, not a file; write its content to a file and name that")
     if is_pipe(spec):
+        allow = f", or allow them where you trust the list ({option})" if option else ""
         raise AsitError(
-            f"{where + ': ' if where else ''}'{spec.strip()}' is a command, not a file: commands in scp files can run "
-            "anything, so they are refused; write the files first, or allow them where you trust the list "
-            "(--allow-pipes true)"
+            f"{prefix}'{spec.strip()}' is a command, not a file: commands in scp files can run anything, so they are "
+            f"refused here; write the files first{allow}"
         )
 
 

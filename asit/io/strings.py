@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 from asit.io.table import read_table
 
 _CHUNK = 1 << 16  # strings decoded or packed at a time
@@ -125,10 +125,15 @@ def positive_integers(path: str, columns: Columns, what: str) -> np.ndarray:
             numbers = packed.astype(np.int64)
             if bool((numbers >= 1).all()):
                 return numbers
+    found = []
     for key, text in zip(columns.keys, columns.values, strict=True):
-        if not text.isascii() or not text.isdigit() or int(text) < 1:
-            raise AsitError(f"{path}: utterance {key}: expected a positive number of {what}, found '{text}'")
-    return np.array([int(text) for text in columns.values], dtype=np.int64)
+        number = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+        if number < 1:
+            raise AsitError(
+                f"{path}: utterance {excerpt(key)}: expected a positive number of {what}, found '{excerpt(text)}'"
+            )
+        found.append(number)
+    return np.array(found, dtype=np.int64)
 
 
 def _cut(data: bytes) -> Columns | None:

@@ -10,7 +10,7 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 from asit.io.atomic import atomic_open
 
 BLANKS = " \t"
@@ -90,11 +90,11 @@ def key_problem(key: str) -> str | None:
         return "an id is empty"
     if not key.isprintable() or " " in key:
         if key.startswith("\ufeff"):
-            return f"id {key!r} starts with a byte order mark; save the file as UTF-8 without BOM"
+            return f"id {excerpt(key)!r} starts with a byte order mark; save the file as UTF-8 without BOM"
         if any(c.isspace() or unicodedata.category(c) == "Cc" for c in key):
-            return f"id {key!r} holds white space or a control character; use '-' or '_'"
+            return f"id {key[:80]!r} holds white space or a control character; use '-' or '_'"
     if key.startswith("~"):
-        return f"id '{key}' starts with '~', which Kaldi's archives do not allow; rename it"
+        return f"id '{excerpt(key)}' starts with '~', which Kaldi's archives do not allow; rename it"
     return None
 
 
@@ -143,16 +143,19 @@ def problems(path: str, text: str, check_order: bool = True, empty_values: bool 
             yield f"{path}:{number}: line {what}; expected 'key value'"
             continue
         if not value and not empty_values:
-            yield f"{path}:{number}: '{key}' has no value; expected 'key value'"
+            yield f"{path}:{number}: '{excerpt(key)}' has no value; expected 'key value'"
         wrong = key_problem(key)
         if wrong and "\r" not in line:
             yield f"{path}:{number}: {wrong}"
         if key in seen:
-            yield f"{path}:{number}: '{key}' is there already, on line {seen[key]}; remove one"
+            yield f"{path}:{number}: '{excerpt(key)}' is there already, on line {seen[key]}; remove one"
             continue
         seen[key] = number
         if check_order and key < previous:
-            yield f"{path}:{number}: not sorted: '{key}' after '{previous}'; sort by the first column (LC_ALL=C sort)"
+            yield (
+                f"{path}:{number}: not sorted: '{excerpt(key)}' after '{excerpt(previous)}'; sort by the first column "
+                "(LC_ALL=C sort)"
+            )
         previous = key
 
 

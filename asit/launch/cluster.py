@@ -18,7 +18,7 @@ from types import FrameType
 
 from asit.errors import AsitError
 from asit.launch import failures
-from asit.launch.contract import Request, make_log_folder
+from asit.launch.contract import DRY_RUN, Request, make_log_folder
 from asit.launch.scheduler import SINGLE, Scheduler, TaskState, ask
 from asit.launch.submitter import Submitter
 
@@ -50,7 +50,8 @@ class _Outcome:
 def run(request: Request, scheduler: Scheduler, program: str) -> int:
     """Run all jobs of a request; the process's exit code.
 
-    0 when all succeeded, 1 when any failed, 128 + n after signal n, which cancels the jobs.
+    0 when all succeeded, 1 when any failed, 128 + n after signal n, which cancels the jobs, ``DRY_RUN`` when nothing
+    was submitted.
 
     Raises:
         AsitError: an option that is not described, no such scheduler here, a log cannot be written, not submitted.
@@ -59,7 +60,7 @@ def run(request: Request, scheduler: Scheduler, program: str) -> int:
     todo, failed = request.picked()
     if request.dry_run:
         submitter.show(todo)
-        return 0
+        return DRY_RUN
     runner = _Runner(request, scheduler, submitter, program)
     try:
         failed += runner.run(todo)

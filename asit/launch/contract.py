@@ -30,7 +30,12 @@ OPERATORS = frozenset(
 )
 """Words that are shell syntax when they stand alone."""
 
-_RANGE = re.compile(r"([A-Za-z_]\w*)=(\d+)(?::(\d+))?")
+DRY_RUN = 86
+"""Exit code of ``--dry-run``: the jobs were shown and nothing ran, so run.sh records no stage as done."""
+MOST_JOBS = 100_000
+"""Largest index of a range; schedulers allow fewer."""
+
+_RANGE = re.compile(r"([A-Za-z_]\w*)=([0-9]+)(?::([0-9]+))?", re.ASCII)
 _ALIASES = {"-tc": "--max-jobs-run", "--ngpu": "--gpu"}
 _PICKS = ("all", "failed", "incomplete", "none")
 _ENDED = re.compile(r"^# (?:Ended \(code (\d+)(?:; signal \d+)?\)|Finished at .* with status (\d+))", re.MULTILINE)
@@ -139,8 +144,8 @@ class Request:
 
     def _number(self, name: str, default: int, least: int) -> int:
         value = self.options.get(name, str(default))
-        if not value.isdigit() or int(value) < least:
-            raise AsitError(f"--{name}: expected a whole number of at least {least}, found '{value}'")
+        if not re.fullmatch("[0-9]{1,9}", value) or int(value) < least:
+            raise AsitError(f"--{name}: expected a whole number of at least {least}, found '{value[:40]}'")
         return int(value)
 
 
@@ -165,10 +170,12 @@ def parse(argv: Sequence[str]) -> Request:
     while words:
         match = _RANGE.fullmatch(words[0])
         if match and name is None:
-            name, first = match[1], int(match[2])
-            last = int(match[3] or match[2])
-            if not 1 <= first <= last:
-                raise AsitError(f"{words[0]}: expected {name}=first:last with 1 <= first <= last")
+            name = match[1]
+            if max(len(match[2]), len(match[3] or "")) > 9:  # before int, which refuses thousands of digits
+                raise AsitError(f"{name}=first:last: expected numbers of at most {MOST_JOBS}, found {words[0][:40]}")
+            first, last = int(match[2]), int(match[3] or match[2])
+            if not 1 <= first <= last <= MOST_JOBS:
+                raise AsitError(f"{words[0]}: expected {name}=first:last with 1 <= first <= last <= {MOST_JOBS}")
             words = words[1:]
         elif words[0].startswith("-"):
             count = _take_option(words, options)
@@ -253,7 +260,7 @@ def _take_option(words: list[str], options: dict[str, str]) -> int:
         switch = switch.replace("_", "-")  # Kaldi takes both
     key = _ALIASES.get(switch, switch).lstrip("-")
     value = value if equals else " ".join(words[1:count])
-    if key == "max-jobs-run" and key in options and options[key].isdigit() and value.isdigit():
+    if key == "max-jobs-run" and re.fullmatch("[0-9]{1,9} [0-9]{1,9}", f"{options.get(key)} {value}"):
         value = str(min(int(options[key]), int(value)))  # the strictest wins, as in run.pl
     options[key] = value
     return count

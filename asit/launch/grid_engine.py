@@ -51,7 +51,8 @@ option gpu=0
             raise AsitError(
                 f"--num-nodes {request.num_nodes}: with Grid Engine a training runs on one node; use --gpu for its GPUs"
             )
-        require("qsub", self.title)
+        if not request.dry_run:  # which shows it anywhere
+            require("qsub", self.title)
         words = [*conf_words, "-r", "y"]
         if request.signal_before:
             limit = seconds(request.options.get("time", ""))

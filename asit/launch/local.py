@@ -17,7 +17,7 @@ from types import FrameType
 
 from asit.errors import AsitError
 from asit.launch import failures
-from asit.launch.contract import Job, Request, footer, header, make_log_folder
+from asit.launch.contract import DRY_RUN, Job, Request, footer, header, make_log_folder
 
 GRACE = 30.0
 """Seconds that jobs get between SIGTERM and SIGKILL: enough to save a checkpoint."""
@@ -31,7 +31,8 @@ class _StopError(Exception):
 def run(request: Request, program: str) -> int:
     """Run all jobs of a request; the process's exit code.
 
-    0 when all succeeded (also those that ``--pick`` left alone), 1 when any failed, 128 + n after signal n.
+    0 when all succeeded (also those that ``--pick`` left alone), 1 when any failed, 128 + n after signal n,
+    ``DRY_RUN`` when nothing ran.
 
     Raises:
         AsitError: a log cannot be written, more GPUs are asked for than there are.
@@ -40,7 +41,7 @@ def run(request: Request, program: str) -> int:
     if request.dry_run:
         for job in map(request.job, todo):
             print(f"{job.line()} >{shlex.quote(job.log)} 2>&1")
-        return 0
+        return DRY_RUN
     for index in todo:
         make_log_folder(request.job(index).log)
     devices = visible_gpus() if request.gpus else []
@@ -108,6 +109,7 @@ class _Runner:
         self._most = jobs_at_a_time(request, count, len(devices), cores)
         self._running: dict[int, _Running] = {}
         self._waiting = False
+        self._notice = 0  # the last one that was passed on
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_stop)
         for number in (signal.SIGUSR1, signal.SIGUSR2):  # a scheduler's notice of preemption is for the jobs
@@ -164,6 +166,7 @@ class _Runner:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
         if "num-threads" in self._request.options:
             environment["OMP_NUM_THREADS"] = str(self._request.num_threads)
+        self._notice = 0
         try:
             with open(job.log, "wb") as log:
                 log.write(header(job, time.time()).encode())
@@ -186,6 +189,8 @@ class _Runner:
                 log_text.write(footer(127, now, now, self._request.num_threads))
             return False
         self._running[process.pid] = _Running(job, process, devices, attempt)
+        if self._notice:  # it came while this job started, and met only the others
+            _signal_group(process.pid, self._notice)
         return True
 
     def _wait(self) -> tuple[_Running, int]:
@@ -215,6 +220,7 @@ class _Runner:
             raise _StopError
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self._notice = number
         for pid in list(self._running):
             _signal_group(pid, number)
 

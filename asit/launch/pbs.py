@@ -53,7 +53,8 @@ option gpu=0
             raise AsitError(
                 f"--num-nodes {request.num_nodes}: with PBS a training runs on one node; use --gpu for its GPUs"
             )
-        require("qsub", self.title)
+        if not request.dry_run:  # which shows it anywhere
+            require("qsub", self.title)
         words = [*conf_words]
         queue = site.queue(request.gpus)
         words += ["-q", queue] if queue else []

@@ -84,7 +84,8 @@ option gpu=0
 
     def submission(self, request: Request, site: Site, conf_words: Sequence[str]) -> Submission:
         """``--num-nodes`` runs one agent on each node by srun; the first host is where the processes meet."""
-        require("sbatch", self.title)
+        if not request.dry_run:  # which shows it anywhere
+            require("sbatch", self.title)
         words = [*conf_words, "--parsable", "--open-mode=append"]
         queue = site.queue(request.gpus)
         words += [f"--partition={queue}"] if queue else []

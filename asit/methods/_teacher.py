@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 
-import torch
-from torch import nn
+from torch import Tensor, nn
+
+from asit.layers.ema import move
 
 
 class EmaTeacher(nn.Module):
@@ -20,7 +21,6 @@ class EmaTeacher(nn.Module):
         self.training = mode
         return self
 
-    @torch.no_grad()
-    def update(self, student: nn.Module, momentum: float) -> None:
-        """teacher <- momentum * teacher + (1 - momentum) * student, over all parameters."""
-        torch._foreach_lerp_(list(self.network.parameters()), list(student.parameters()), 1 - momentum)
+    def update(self, student: nn.Module, momentum: float, bad: Tensor) -> None:
+        """teacher <- momentum * teacher + (1 - momentum) * student, over all parameters, unless ``bad`` is 1."""
+        move(self.network.parameters(), student.parameters(), 1 - momentum, bad)

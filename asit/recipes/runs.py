@@ -34,7 +34,8 @@ UNTRAINED = {
 }
 SYSTEMS = (*FINETUNED, *UNTRAINED)
 LISTS = ("", "all", "labelled", "pool")
-KINDS = ("pretrain", "finetune", "score", "baseline", "knn", "verify")
+SCORED = ("score", "baseline", "knn", "verify")  # kinds that write metrics.json into their out_dir
+KINDS = ("pretrain", "finetune", *SCORED)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Settings:
     exp: str = option("exp", "folder of the experiments")
     out: str = option("exp/runs", f"folder of the files: <out>/{{{','.join(KINDS)}}}/<number>.yaml")
     first_only: bool = option(False, "only the first run of each task, to try a recipe")
+    put_aside: str = option("", "write nothing; rename the out_dir of every file in this folder to <out_dir>.old-<n>")
     list: str = option(
         "", "write nothing; print the names of all data directories, the labelled ones, or the pool", LISTS
     )
@@ -70,6 +72,11 @@ class Run:
     labels: str = "all"
     systems: tuple[str, ...] = ("pretrained", "scratch", "baseline")
     trials: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the names of its folders begin with: the task and the labels."""
+        return f"{self.task}_{self.labels}".replace("%", "pct").replace(" ", "_").replace("/", "_")
 
 
 class Plan(NamedTuple):
@@ -104,7 +111,8 @@ def read_plan(path: str) -> Plan:
     """Read ``conf/runs.yaml``.
 
     Raises:
-        AsitError: an unknown or missing name, an unknown system, no run, a configuration that is not there.
+        AsitError: an unknown or missing name, an unknown system, no run, a configuration that is not there, two runs
+            that would share a folder.
     """
     content = read_yaml(path)
     for name, (_, place) in content.items():
@@ -124,10 +132,13 @@ def read_plan(path: str) -> Plan:
     for number, run in enumerate(runs, 1):
         if not (plan.folder / run.config).is_file():
             raise AsitError(f"{place}: run {number}: {plan.folder / run.config}: no such file; 'config' is beside runs")
-    keys = [(run.task, run.labels, run.config) for run in runs]
-    for number, key in enumerate(keys, 1):
-        if key in keys[: number - 1]:
-            raise AsitError(f"{place}: run {number}: same task, labels and config as an earlier run; change 'labels'")
+    names = [run.name for run in runs]
+    for number, name in enumerate(names, 1):
+        if name in names[: number - 1]:
+            raise AsitError(
+                f"{place}: run {number}: its folder {name}_<system>_<seed> and its cell of the table are those of run "
+                f"{names.index(name) + 1}; give one of them another 'task' or 'labels'"
+            )
     return plan
 
 
@@ -143,6 +154,10 @@ def _run(row: dict[str, Any], where: str) -> Run:
             raise AsitError(f"{where}: system '{system}' with trials: expected systems among {', '.join(OF_TRIALS)}")
     if "knn" in run.systems and not run.valid:
         raise AsitError(f"{where}: system 'knn' needs 'valid', the set on which k is chosen")
+    for what, names in (("test", run.test), ("trials", [Path(name).stem for name in run.trials])):
+        twice = [name for name in names if list(names).count(name) > 1]
+        if twice:
+            raise AsitError(f"{where}: '{what}': two of the name '{twice[0]}' would share a folder; rename one")
     if run.trials and len(run.test) > 1:
         raise AsitError(f"{where}: expected one test set, whose clips the trials name, found {len(run.test)}")
     return run
@@ -190,13 +205,12 @@ def _add(
     found: dict[str, list[dict[str, Any]]], run: Run, turn: Turn, init: str, settings: Settings, folder: Path
 ) -> None:
     """The runs of all systems of an entry."""
-    name = f"{run.task}_{run.labels}".replace("%", "pct").replace(" ", "_").replace("/", "_")
     tags = [f"task={run.task}", f"labels={run.labels}", f"seed={turn.seed}"] + [f"fold={turn.fold}"] * bool(turn.fold)
     train, valid = f"{settings.data}/{turn.name(run.train)}", turn.name(run.valid)
     valid = f"{settings.data}/{valid}" if valid else ""
     tests = {turn.name(test): [f"test={test}"] * (len(run.test) > 1) for test in run.test}
     for system in run.systems:
-        out = f"{settings.exp}/{name}_{system}_{turn.suffix}"
+        out = f"{settings.exp}/{run.name}_{system}_{turn.suffix}"
         own = {"train_dir": train, "valid_dir": valid, "out_dir": out}
         if system in UNTRAINED:
             shared = {k: v for k, v in _read(folder / run.config).items() if k in UNTRAINED[system]} | own
@@ -234,3 +248,41 @@ def write(settings: Settings) -> dict[str, int]:
         for number, values in enumerate(files, 1):
             write_text(folder / f"{number}.yaml", yaml.safe_dump(values, sort_keys=False))
     return {kind: len(files) for kind, files in runs.items()}
+
+
+def put_aside(folder: str | Path) -> list[tuple[str, str]]:
+    """Rename the ``out_dir`` of every file in a folder of a plan; returns (folder, new name) of those that were there.
+
+    The new name is the first free one of ``<out_dir>.old-1``, ``<out_dir>.old-2``, ...
+
+    Raises:
+        AsitError: a file without ``out_dir``, a folder that cannot be renamed.
+    """
+    moved = []
+    for place in planned(folder):
+        if not place.exists():
+            continue
+        free = next(path for n in itertools.count(1) if not (path := Path(f"{place}.old-{n}")).exists())
+        try:
+            place.rename(free)
+        except OSError as error:
+            raise AsitError(f"{place}: cannot rename it to {free}: {error.strerror}") from None
+        moved.append((str(place), str(free)))
+    return moved
+
+
+def planned(folder: str | Path) -> list[Path]:
+    """The ``out_dir`` of every file in a folder of a plan, in the order of their numbers, each once.
+
+    Raises:
+        AsitError: no such folder, a file without ``out_dir``.
+    """
+    if not Path(folder).is_dir():
+        raise AsitError(f"{folder}: no such folder; asit-plan-runs makes it")
+    found: list[Path] = []
+    for path in sorted(Path(folder).glob("*.yaml"), key=lambda path: (len(path.name), path.name)):
+        content = _read(path)
+        if "out_dir" not in content:
+            raise AsitError(f"{path}: 'out_dir' is missing; asit-plan-runs writes these files")
+        found.append(Path(str(content["out_dir"])))
+    return list(dict.fromkeys(found))

@@ -20,6 +20,7 @@ import math
 from dataclasses import dataclass
 
 from asit.config import entry, read_yaml
+from asit.config.values import shown
 from asit.errors import AsitError
 from asit.report.record import LOWER_IS_BETTER
 
@@ -61,7 +62,7 @@ def read_published(path: str) -> list[Published]:
     """Read ``conf/published.yaml``.
 
     Raises:
-        AsitError: an unknown or missing name, a value that is no number.
+        AsitError: an unknown or missing name, a value that is no number, a name or source that is no text.
     """
     content = read_yaml(path)
     tables, place = content.pop("tables", (None, path))
@@ -75,10 +76,24 @@ def read_published(path: str) -> list[Published]:
             raise AsitError(f"{where}: expected a list 'rows', each with system, value and source")
         made = tuple(entry(Row, row, f"{where}: row {line}") for line, row in enumerate(rows, 1))
         for line, row in enumerate(made, 1):
-            if row.value is not None and not isinstance(row.value, (int, float)):
-                raise AsitError(f"{where}: row {line}: expected a number in percent or null, found {row.value!r}")
-        found.append(entry(Published, {**table, "rows": made}, where))
+            real = isinstance(row.value, (int, float)) and not isinstance(row.value, bool)
+            if row.value is not None and not (real and math.isfinite(row.value)):
+                raise AsitError(f"{where}: row {line}: expected a number in percent or null, found {shown(row.value)}")
+            _expect_text(row, ("system", "source", "params"), f"{where}: row {line}")
+        published = entry(Published, {**table, "rows": made}, where)
+        _expect_text(published, ("task", "metric", "labels", "system", "note"), where)
+        if not isinstance(published.greater_is_better, bool):
+            found_value = shown(published.greater_is_better)
+            raise AsitError(f"{where}: greater_is_better: expected true or false, found {found_value}")
+        found.append(published)
     return found
+
+
+def _expect_text(entry: Row | Published, names: tuple[str, ...], where: str) -> None:
+    for name in names:
+        value = getattr(entry, name)
+        if not isinstance(value, str):
+            raise AsitError(f"{where}: {name}: expected text, found {shown(value)}; quote a number")
 
 
 def section(published: Published, ours: str | None) -> str:

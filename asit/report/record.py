@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from asit.errors import AsitError, nearest
+from asit.errors import AsitError, excerpt, nearest
+from asit.io import atomic, json_object
 from asit.io.atomic import write_text
 
+NAME = "metrics.json"
+REMEDY = "score the run again"
 LOWER_IS_BETTER = frozenset({"eer"})  # primary metrics; of all others more is better
 
 
@@ -37,6 +40,19 @@ class Record:
     def value(self) -> float:
         """The primary metric."""
         return self.metrics[self.metric]
+
+
+_KINDS = {
+    "tags": dict,
+    "metric": str,
+    "metrics": dict,
+    "clips": int,
+    "expected": int,
+    "train_clips": int,
+    "seconds": float,
+    "trivial": dict,
+    "provenance": dict,
+}
 
 
 def parse_tags(words: Sequence[str]) -> dict[str, str]:
@@ -73,30 +89,39 @@ def load(path: str | os.PathLike[str]) -> Record:
     """Read metrics.json.
 
     Raises:
-        AsitError: unreadable, not JSON, or not the form that :func:`save` writes.
+        AsitError: unreadable, not JSON, a field that is missing, unknown or of another type.
     """
     path = os.fspath(path)
     try:
         with open(path, encoding="utf-8") as stream:
-            content = json.load(stream)
+            text = stream.read()
     except OSError as error:
         raise AsitError(f"{path}: cannot read: {error.strerror}") from None
-    except ValueError as error:
-        raise AsitError(f"{path}: not valid JSON: {error}; score the run again") from None
-    if not isinstance(content, dict):
-        raise AsitError(f"{path}: expected a JSON object, found {type(content).__name__}; score the run again")
-    known = Record.__dataclass_fields__
+    except UnicodeDecodeError as error:
+        raise AsitError(f"{path}: expected UTF-8, found byte {error.object[error.start]:#04x}; {REMEDY}") from None
+    content = json_object.parse(text, path, REMEDY)
     for name in content:
-        if name not in known:
-            raise AsitError(f"{path}: unknown field '{name}': {nearest(name, known)}")
-    for name in ("tags", "metric", "metrics", "clips", "expected"):
-        if name not in content:
-            raise AsitError(f"{path}: field '{name}' is missing; score the run again")
-    if content["metric"] not in content["metrics"]:
-        raise AsitError(f"{path}: 'metrics' has no '{content['metric']}'; score the run again")
+        if name not in _KINDS:
+            raise AsitError(f"{path}: unknown field '{excerpt(name)}': {nearest(name, _KINDS)}")
+    for name, kind in _KINDS.items():
+        if name in content or name in ("tags", "metric", "metrics", "clips", "expected"):
+            json_object.member(content, name, kind, path, REMEDY)
+    for name in content["tags"]:
+        json_object.member(content["tags"], name, str, f"{path}: tags", REMEDY)
     for group in ("metrics", "trivial"):
-        content[group] = {k: math.nan if v is None else v for k, v in content.get(group, {}).items()}
+        values = {k: math.nan if v is None else v for k, v in content.get(group, {}).items()}
+        content[group] = {name: json_object.member(values, name, float, f"{path}: {group}", REMEDY) for name in values}
+    for name in ("clips", "expected", "train_clips"):
+        if content.get(name, 0) < 0:
+            raise AsitError(f"{path}: '{name}': expected a number from 0 on, found {content[name]}; {REMEDY}")
+    if content["metric"] not in content["metrics"]:
+        raise AsitError(f"{path}: 'metrics' has no '{excerpt(content['metric'])}'; {REMEDY}")
     return Record(**content)
+
+
+def discard(folder: str | os.PathLike[str]) -> None:
+    """Remove a folder's metrics.json, as whoever scores does first: no old score outlives a new one's failure."""
+    atomic.remove(os.path.join(folder, NAME))
 
 
 def _plain(value: Any) -> Any:

@@ -17,6 +17,7 @@ from asit.config import option
 from asit.errors import AsitError
 from asit.io.atomic import write_text
 from asit.io.table import read_text
+from asit.recipes.runs import SCORED, planned
 from asit.report import record
 from asit.report.published import Published, read_published, section
 from asit.report.record import LOWER_IS_BETTER, Record
@@ -29,7 +30,10 @@ Z95 = 1.959964  # half-width of a 95 % interval of the normal distribution
 class Settings:
     """Lay out the metrics.json files of a recipe as RESULTS.md."""
 
-    exp_dir: str = option("exp", "folder searched for metrics.json")
+    plan: tuple[str, ...] = option(
+        (), "folders of asit-plan-runs, such as exp/runs: exactly the metrics.json of their runs are shown"
+    )
+    exp_dir: str = option("exp", "without a plan: folder searched for metrics.json")
     out: str = option("RESULTS.md", "file to write")
     title: str = option("Results", "heading of the file")
     run_command: str = option("", "the recipe's command line, shown as it was typed")
@@ -85,10 +89,14 @@ def write_results(settings: Settings) -> int:
 
 
 def collect(settings: Settings) -> list[tuple[Path, Record]]:
-    """All metrics.json below the experiment folder, sorted by path. Raises as :func:`write_results`."""
-    paths = sorted(Path(settings.exp_dir).rglob("metrics.json"))
+    """The metrics.json of the plans, or all below the experiment folder, sorted by path.
+
+    Raises as :func:`write_results`.
+    """
+    paths = metrics_of(settings.plan, settings.exp_dir)
     if not paths and not settings.published:
-        raise AsitError(f"{settings.exp_dir}: expected metrics.json files below it, found none; run the scoring stage")
+        where = ", ".join(settings.plan) or settings.exp_dir
+        raise AsitError(f"{where}: expected metrics.json files below it, found none; run the scoring stage")
     runs: list[tuple[Path, Record]] = []
     seen: dict[tuple, Path] = {}
     for path in paths:
@@ -102,6 +110,28 @@ def collect(settings: Settings) -> list[tuple[Path, Record]]:
         seen[key] = path
         runs.append((path, run))
     return runs
+
+
+def metrics_of(plans: Sequence[str], exp_dir: str) -> list[Path]:
+    """Paths of the metrics.json that ``plans`` name or, where no plan is given, of all below ``exp_dir``, sorted.
+
+    What an earlier plan has left below the same folder, more seeds or a task that is gone, is no result of this one.
+
+    Raises:
+        AsitError: no such plan, a run of it that has not been scored.
+    """
+    if not plans:
+        return sorted(Path(exp_dir).rglob("metrics.json"))
+    found: dict[Path, Path] = {}
+    for kind in (Path(plan, kind) for plan in plans for kind in SCORED):
+        found |= {place / "metrics.json": kind for place in planned(kind)}
+    missing = [path for path in found if not path.is_file()]
+    if missing:
+        raise AsitError(
+            f"{missing[0]}: no such file, though {found[missing[0]]} plans it ({len(missing)} of {len(found)} runs are "
+            "not scored); run the stage that scores, such as --stage score"
+        )
+    return sorted(found)
 
 
 def _ours(published: Published, runs: list[Record], settings: Settings) -> str | None:

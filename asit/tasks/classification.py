@@ -78,21 +78,21 @@ class Task:
         """The most probable class of each clip."""
         return [self.labels[i] for i in scores.argmax(axis=1)]
 
-    def confusion(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Counts (C, C), row = reference, column = hypothesis."""
-        return accuracy.confusion_matrix(scores.argmax(axis=1), targets, self.num_outputs)
+    def confusion(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:
+        """(reference, hypothesis, clips): the pairs of classes that occur and how often, int64 each."""
+        return accuracy.confusion_pairs(scores.argmax(axis=1), targets, self.num_outputs)
 
     def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """``accuracy`` and ``balanced_accuracy`` of scores (n, C) against targets (n,)."""
-        confusion = self.confusion(scores, targets)
+        predicted = scores.argmax(axis=1)
         return {
-            "accuracy": accuracy.accuracy(confusion),
-            "balanced_accuracy": accuracy.balanced_accuracy(confusion),
+            "accuracy": accuracy.accuracy(predicted, targets),
+            "balanced_accuracy": accuracy.balanced_accuracy(predicted, targets, self.num_outputs),
         }
 
     def per_class(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Recall of each class (C,), nan for a class without clips."""
-        return accuracy.per_class_accuracy(self.confusion(scores, targets))
+        return accuracy.per_class_accuracy(scores.argmax(axis=1), targets, self.num_outputs)
 
     def trivial(self, train_targets: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """The primary metric of uniform guessing (chance) and of always naming the most frequent training class."""

@@ -5,6 +5,7 @@ A checkpoint is ``step-<n>.pt`` and, written after it, ``step-<n>.json`` (the ma
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -54,7 +55,7 @@ class CheckpointDir:
         except RuntimeError as error:  # torch's writer hides the cause
             raise AsitError(f"{final}: cannot write the checkpoint: {error}; is the disk full?") from None
         facts = {"step": step, "bytes": final.stat().st_size, "sha256": _sha256(final)}
-        write_text(marker, json.dumps(facts))
+        write_text(marker, json.dumps({**facts, "identity": state.get("identity")}))
         complete = [s for s in self.steps() if self.file(s).with_suffix(".json").exists()]
         for old in complete[: -self.keep]:
             self.file(old).with_suffix(".json").unlink(missing_ok=True)
@@ -67,15 +68,29 @@ class CheckpointDir:
             AsitError: there are checkpoints and none can be used.
         """
         steps = self.steps()
+        damaged = 0
         for step in reversed(steps):
+            if not self.file(step).with_suffix(".json").exists():
+                log.warning("%s: has no marker, so it was never completed: passing over it", self.file(step))
+                continue
             try:
                 return step, self.load(step)
             except AsitError as error:
+                damaged += 1
                 log.warning("passing over a damaged checkpoint: %s", error)
-        if steps:
+        if damaged:
             raise AsitError(
-                f"{self.path}: none of the {len(steps)} checkpoints is usable; remove the folder to start anew"
+                f"{self.path}: none of the {damaged} completed checkpoints is usable (see the warnings): restore them "
+                f"from a copy, or rename {self.path} to begin from the first update"
             )
+        return None
+
+    def newest_marker(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest marker that can be read, and what it says; the checkpoints themselves are not looked at."""
+        for step in reversed(self.steps()):
+            marker = self.file(step).with_suffix(".json")
+            with contextlib.suppress(AsitError):
+                return marker, _read_marker(marker)
         return None
 
     def load(self, step: int) -> dict[str, Any]:
@@ -85,10 +100,7 @@ class CheckpointDir:
             AsitError: no marker, a wrong size or hash, or content that is not tensors and plain containers.
         """
         path = self.file(step)
-        try:
-            facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise AsitError(f"{path}: no marker beside it: it was never completed") from None
+        facts = _read_marker(path.with_suffix(".json"))
         try:
             size = path.stat().st_size
             if size != facts.get("bytes"):
@@ -107,6 +119,23 @@ class CheckpointDir:
         for marker in self.path.glob("step-*.json"):
             if not marker.with_suffix(".pt").exists():
                 marker.unlink(missing_ok=True)
+
+
+def _read_marker(path: Path) -> dict[str, Any]:
+    """What a marker says.
+
+    Raises:
+        AsitError: it is missing, not JSON, or of another form.
+    """
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AsitError(f"{path}: cannot read the checkpoint's marker: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise AsitError(f"{path}: the checkpoint's marker is not JSON") from None
+    if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int) or "sha256" not in facts:
+        raise AsitError(f"{path}: expected a marker with bytes and sha256, found {str(facts)[:40]}")
+    return facts
 
 
 def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from asit.config import group, option
 from asit.data import augment
 from asit.errors import AsitError
+from asit.layers.ema import move
 from asit.train.classifier import Classifier, mask_needed
 
 
@@ -118,8 +119,9 @@ class FineTuner(nn.Module):
         """Nothing to do."""
 
     @torch.no_grad()
-    def after_update(self, step: int) -> None:
-        """Move the average of the weights."""
+    def after_update(self, step: int, bad: Tensor) -> None:
+        """Move the average of the weights, unless the update was skipped. The end of an epoch counts in any case: its
+        weights are those of the last good update."""
         if self.averaged is None:
             return
         mine, current = list(self._trained(self.averaged)), list(self._trained(self.classifier))
@@ -129,11 +131,11 @@ class FineTuner(nn.Module):
             before, ended = self.tail_start // self.steps_per_epoch, (step + 1) // self.steps_per_epoch
             if ended > before and (step + 1) % self.steps_per_epoch:
                 return  # between two ends: the mean stays
-            share = 1.0 / max(1, ended - before)
+            share, bad = 1.0 / max(1, ended - before), torch.zeros_like(bad)
         else:  # the tail's mean: a plain copy until the tail begins
             share = 1.0 / max(1, step - self.tail_start + 1)
-        torch._foreach_lerp_(mine, current, share)
-        self.averaged_updates += 1
+        move(mine, current, share, bad)
+        self.averaged_updates += 1 - bad.to(torch.int64)
 
     def pictures(self, batch: dict[str, Any], step: int) -> dict[str, np.ndarray]:
         """None."""

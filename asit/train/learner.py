@@ -19,7 +19,7 @@ class Learner(Protocol):
 
         zero gradients
         for each micro-batch:  losses(batch, step, generator)["loss"] / accum -> backward
-        clip gradients;  before_update(step);  optimiser;  after_update(step)
+        clip gradients;  before_update(step);  optimiser;  after_update(step, bad)
 
     The loop sets training mode, moves the learner to its device, seeds torch and ``generator`` from
     (seed, step, micro-batch, rank), and runs ``losses`` under bf16 autocast when asked to; a learner that wants its
@@ -57,8 +57,12 @@ class Learner(Protocol):
         """After clipping, before the optimiser: for example set the gradients of a frozen layer to None."""
         ...
 
-    def after_update(self, step: int) -> None:
-        """After the optimiser: for example move the teacher."""
+    def after_update(self, step: int, bad: Tensor) -> None:
+        """After the optimiser: for example move the teacher.
+
+        ``bad``: scalar on the device, 1 after an update that was skipped and must leave no trace (see
+        :func:`asit.layers.ema.move`).
+        """
         ...
 
     def pictures(self, batch: Batch, step: int) -> dict[str, np.ndarray]:

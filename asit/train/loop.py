@@ -8,34 +8,34 @@ resuming and stopping on a signal. What is learned is the :class:`asit.train.lea
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from asit.data.loader import Batches
 from asit.errors import AsitError
-from asit.layers import recompute
+from asit.layers.block import checkpoint_blocks
 from asit.seeding import derive
 from asit.train import distributed
 from asit.train.checkpoint import CheckpointDir
 from asit.train.clipping import clip_gradients
-from asit.train.compiling import begin_step, compile_blocks
+from asit.train.compiling import compile_blocks
 from asit.train.distributed import Place
 from asit.train.guard import Guard
 from asit.train.learner import Batch, Learner, Stateful
-from asit.train.logging import MetricLog, Progress, line
 from asit.train.optimizer import Optimizer
 from asit.train.param_groups import param_groups
 from asit.train.precision import use_bf16
+from asit.train.run_dir import differences
+from asit.train.run_log import MetricLog, Progress, line
 from asit.train.settings import TrainSettings
-from asit.train.signals import PREEMPTED, StopRequest
+from asit.train.signals import PREEMPTED, StopRequest, StopWhileWaitingError
 
 log = logging.getLogger(__name__)
 EpochEnd = Callable[[int, int], Mapping[str, float]]
@@ -67,13 +67,14 @@ class Loop:
     ) -> None:
         self.learner, self.batches, self.settings, self.out_dir = learner, batches, settings, Path(out_dir)
         self.place, self.extras, self.epoch_end = place, dict(extras or {}), epoch_end
-        self.identity = {**(identity or {}), "global_batch": batches.plan.global_batch}
+        self.identity = dict(identity or {})
         self.steps_per_epoch = batches.plan.steps_per_epoch
         self.total = settings.total_steps(self.steps_per_epoch)
         self.module: nn.Module = learner.to(place.device).train()  # type: ignore[attr-defined]
-        recompute.choose(self.module, settings.recompute)
-        if settings.compile != "none":
-            compile_blocks(self.module, settings.compile == "graphs")
+        if settings.checkpoint_blocks:
+            checkpoint_blocks(self.module)
+        if settings.compile:
+            compile_blocks(self.module)
         lr = settings.lr_of_step(self.steps_per_epoch, batches.plan.global_batch)
         decay = settings.weight_decay_of_step(self.steps_per_epoch)
         self.optimizer = Optimizer(groups or param_groups(learner.trained_module()), settings, lr, decay)
@@ -108,7 +109,13 @@ class Loop:
         try:
             with StopRequest() as stop:
                 while self.step < self.total:
-                    batch = self._update(stream, progress)
+                    try:
+                        batch = self._update(stream, progress, stop)
+                    except StopWhileWaitingError:
+                        self.save()
+                        self._leave(stop)
+                    if told := progress.cost(self.step):
+                        log.info("%s", told)
                     self._report(batch, logs, progress)
                     late = 0 < self.settings.save_minutes * 60 < time.monotonic() - saved_at
                     due = self.settings.save_every > 0 and self.step % self.settings.save_every == 0
@@ -117,15 +124,16 @@ class Loop:
                         self.save()
                         saved_at = time.monotonic()
                     if stopped and self.step < self.total:
-                        log.info(
-                            "stopped by %s after step %d; run again to continue", stop.received or "request", self.step
-                        )
-                        raise SystemExit(PREEMPTED)
+                        self._leave(stop)
         finally:
             stream.close()
             logs.close()
 
-    def _update(self, stream: Iterator[Batch], progress: Progress) -> Batch:
+    def _leave(self, stop: StopRequest) -> NoReturn:
+        log.info("stopped by %s after step %d; run again to continue", stop.received or "request", self.step)
+        raise SystemExit(PREEMPTED)
+
+    def _update(self, stream: Iterator[Batch], progress: Progress, stop: StopRequest) -> Batch:
         """One optimiser update; returns its last micro-batch."""
         step, accum, device = self.step, self.settings.accum, self.place.device
         self.optimizer.zero_grad()
@@ -134,13 +142,12 @@ class Loop:
         utts: list[str] = []
         for micro in range(accum):
             began = time.perf_counter()
-            batch = _to(next(stream), device)
+            with stop.waiting(interruptible=self.place.size == 1):
+                batch = _to(next(stream), device)
             progress.waited(time.perf_counter() - began)
             torch.manual_seed(derive(self.settings.seed, "torch", step, micro, self.place.rank))
             self.generator.manual_seed(derive(self.settings.seed, "learner", step, micro, self.place.rank))
             last = micro == accum - 1
-            if self.settings.compile == "graphs":
-                begin_step()
             with contextlib.nullcontext() if last else self._sync():
                 with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
                     losses = self.learner.losses(batch, step, self.generator)
@@ -154,7 +161,7 @@ class Loop:
             self.guard.settle()
         self.learner.before_update(step)
         self.optimizer.update(step, bad)
-        self.learner.after_update(step)
+        self.learner.after_update(step, bad)
         self._names = [*losses, "grad_norm"]
         row = torch.where(bad > 0, 0.0, torch.cat([total, norms.mean().view(1), torch.ones_like(total[:1])]))
         self._sums = row if self._sums is None else self._sums + row
@@ -236,39 +243,21 @@ class Loop:
         if found is None:
             return
         step, state = found
-        check_identity(self.checkpoints.file(step), state["identity"], self.identity)
+        if different := differences(state["identity"], self.identity):
+            raise AsitError(f"{self.checkpoints.file(step)}: begun with other settings or data: {different}")
         try:
             self.learner.load_state_dict(state["learner"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise AsitError(
-                f"{self.checkpoints.file(step)}: made by another model: {str(error).splitlines()[0]}; "
-                "give another --out-dir"
+                f"{self.checkpoints.file(step)}: made by another model: {str(error).splitlines()[0]}; give another "
+                "--out-dir, or rename this one to begin again"
             ) from None
         for name, extra in self.extras.items():
             extra.load_state_dict(state["extras"][name])
         self._sums = None if state["sums"] is None else state["sums"].to(self.place.device)
         self.guard.count, self.step = state["bad_steps"], state["step"]
         log.info("resuming after step %d/%d", self.step, self.total)
-
-
-def check_identity(where: object, saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to continue a run as another one.
-
-    Raises:
-        AsitError: a value differs; all differences are named.
-    """
-    names = dict.fromkeys(itertools.chain(saved, now))
-    different = [n for n in names if saved.get(n) != now.get(n)]
-    if different:
-        shown = "; ".join(f"{n}: {saved.get(n)!r} then, {now.get(n)!r} now" for n in different)
-        hint = ""
-        if "global_batch" in different:
-            hint = " (global batch = --batch-size x processes x --accum: keep the product)"
-        raise AsitError(
-            f"{where}: this run was begun with other settings or data: {shown}{hint}; "
-            "restore them or give another --out-dir"
-        )
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import sys
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,31 +17,30 @@ from asit.data.crops import CropDataset, CropSettings
 from asit.data.dataset import FeatureDataset
 from asit.data.loader import Batches
 from asit.data.sampler import BatchPlan
-from asit.errors import AsitError
+from asit.features.mel import mel_centres
 from asit.io import model_file
 from asit.io.atomic import write_text
+from asit.methods._pictures import Axes
 from asit.seeding import derive
-from asit.train import distributed, processes
-from asit.train.caching import share_memory
-from asit.train.checkpoint import DirLock
-from asit.train.logging import start_log
-from asit.train.loop import Loop, check_identity
-from asit.train.settings import TrainSettings, identity
+from asit.train import distributed, run_dir
+from asit.train.loop import Loop
+from asit.train.run_log import FEWEST
+from asit.train.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 SMALL_POOL_HOURS = 10.0
-FEW_STEPS = 700
+FEW_PROTOTYPES = 1024  # published: 8192; with so many the teacher of a small pool stays almost uniform
 MUCH_PADDING = 0.05
-DONE = "done.json"
+BACKBONE = "backbone.safetensors"
 
 
 @dataclass(frozen=True)
 class PretrainSettings:
     """Pretrain a backbone on the clips of a data directory, without labels."""
 
-    data_dir: str = option("data/pool", "data directory with feats.scp, conf/fbank.yaml and stats.yaml")
-    out_dir: str = option("exp/pretrain", "where checkpoints, logs and backbone.safetensors go")
-    export: str = option("teacher", "which network becomes backbone.safetensors", ("teacher", "student"))
+    data_dir: str = option("data/pool", "data directory with feats.scp, conf/fbank.yaml and stats.yaml", free=True)
+    out_dir: str = option("exp/pretrain", "where checkpoints, logs and backbone.safetensors go", free=True)
+    export: str = option("teacher", "which network becomes backbone.safetensors", ("teacher", "student"), free=True)
     method: Chosen = chosen("methods", "asit", "pretraining method")
     crops: CropSettings = group(CropSettings)
     train: TrainSettings = group(TrainSettings)
@@ -58,29 +53,16 @@ def pretrain(settings: PretrainSettings) -> None:
         AsitError: see the parts.
         SystemExit: 85 when stopped by a signal, with everything saved.
     """
-    processes.hold_lifeline()
-    out_dir, train = Path(settings.out_dir), settings.train
-    if finished(settings):
-        return
-    ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
-    threads = processes.use_threads(train.threads, ranks_here)
-    place = distributed.join(train.ngpu)
-    try:
-        with DirLock(out_dir) if place.main else nullcontext():
-            start_log(out_dir, place.main)
-            log.info("%s", " ".join(sys.argv))
-            log.info("%d process(es) on %s, %d CPU thread(s) each", place.size, place.device, threads)
-            _run(settings, out_dir, place)
-    finally:
-        distributed.leave()
+    out_dir = Path(settings.out_dir)
+    with run_dir.opened(out_dir, settings.train) as place:
+        _run(settings, out_dir, place)
 
 
 def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) -> None:
     train = settings.train
     features = FeatureDataset(settings.data_dir)
-    share_memory(features, train.cache)
     crops = CropDataset(features, settings.crops, train.seed)
-    plan = BatchPlan(
+    plan = BatchPlan.fitting(
         len(crops),
         batch_size=train.batch_size,
         seed=train.seed,
@@ -92,7 +74,14 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
         last_batch=train.last_batch,
     )
     steps = train.total_steps(plan.steps_per_epoch)
-    for message in worries(crops, steps):
+    who = run_dir.identity(settings, data=features.digest(), global_batch=plan.global_batch)
+    if imagenet := getattr(settings.method.settings, "imagenet", None):
+        who["imagenet"] = run_dir.file_digest(imagenet)
+    done = run_dir.claim(out_dir, who, place, train.restart_changed)
+    if done and done.get("export") == settings.export and (out_dir / BACKBONE).is_file():
+        log.info("%s: finished already", out_dir)
+        return
+    for message in worries(settings, crops, steps):
         log.warning("%s", message)
     torch.manual_seed(derive(train.seed, "init"))
     learner = registry.load("methods", settings.method.name).build(
@@ -102,6 +91,7 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
         steps=steps,
         steps_per_epoch=plan.steps_per_epoch,
     )
+    learner.axes = picture_axes(features)
     log.info("%d updates, %d an epoch, %d clips each", steps, plan.steps_per_epoch, plan.global_batch)
     if place.main:
         write_text(out_dir / "config.yaml", yaml.safe_dump(to_dict(settings), sort_keys=False))
@@ -113,20 +103,24 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
         prefetch=train.prefetch,
         pin=place.device.type == "cuda",
     )
-    who = identity(settings, data=features.digest())
     Loop(learner, batches, train, out_dir, place=place, identity=who).run()
     if place.main:
         _export(learner, features, settings, out_dir, steps)
-        write_text(
-            out_dir / DONE, json.dumps({"steps": steps, "export": settings.export, "identity": identity(settings)})
-        )
-        log.info("finished: %s", out_dir / "backbone.safetensors")
+        run_dir.finish(out_dir, who, steps=steps, export=settings.export)
+        log.info("finished: %s", out_dir / BACKBONE)
 
 
-def worries(crops: CropDataset, steps: int) -> list[str]:
+def picture_axes(features: FeatureDataset) -> Axes:
+    """Seconds and Hz of the features' frames and mel bins."""
+    front_end = features.front_end
+    hertz = mel_centres(front_end.num_mel_bins, front_end.low_freq, front_end.high_edge)
+    return Axes(front_end.frame_shift / 1000, hertz if features.num_mels == len(hertz) else None)
+
+
+def worries(settings: PretrainSettings, crops: CropDataset, steps: int) -> list[str]:
     """What is known to make pretraining useless or harmful, found before it starts."""
     found = []
-    if crops.hours < SMALL_POOL_HOURS:
+    if crops.hours < SMALL_POOL_HOURS and getattr(settings.method.settings, "cls_prototypes", 0) > FEW_PROTOTYPES:
         found.append(
             f"the pool is {crops.hours:.2f} hours; under {SMALL_POOL_HOURS:g} the published settings learn little: "
             "use settings for a small corpus (full-band patches, small head, sharper teacher; egs/mini/conf)"
@@ -136,37 +130,16 @@ def worries(crops: CropDataset, steps: int) -> list[str]:
             f"{100 * crops.padded_share:.0f} % of the crops will be padded, a shortcut for the global loss: "
             "use --short-clips skip or a smaller --global-frames"
         )
-    if steps < FEW_STEPS:
-        found.append(f"{steps} updates are planned; below about {FEW_STEPS} pretraining tends to hurt: raise --steps")
+    if steps < FEWEST:
+        found.append(f"{steps} updates are planned; below about {FEWEST} pretraining tends to hurt: raise --steps")
     return found
-
-
-def finished(settings: PretrainSettings) -> bool:
-    """Whether this very run is done already.
-
-    Raises:
-        AsitError: a run with other settings is done in this directory.
-    """
-    path = Path(settings.out_dir) / DONE
-    if not path.exists():
-        return False
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        saved, exported = facts["identity"], facts["export"]
-    except (ValueError, KeyError):
-        raise AsitError(f"{path}: unreadable; remove it to train on") from None
-    check_identity(path, saved, json.loads(json.dumps(identity(settings))))
-    if exported != settings.export:
-        return False
-    print(f"{settings.out_dir}: finished already", file=sys.stderr)
-    return True
 
 
 def _export(learner: Any, features: FeatureDataset, settings: PretrainSettings, out_dir: Path, steps: int) -> None:
     backbone = learner.backbone(settings.export)
     stats = features.stats
     model_file.save(
-        out_dir / "backbone.safetensors",
+        out_dir / BACKBONE,
         backbone.state_dict(),
         {
             "kind": "backbone",

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from asit.config import option, to_dict
+from asit.config import option
 from asit.errors import AsitError
-from asit.layers import recompute
 from asit.schedules import Constant, Cosine, Schedule, StepDecay
-from asit.train import compiling
-from asit.train.caching import CHOICES as CACHES
 from asit.train.precision import CHOICES
 
 
@@ -20,8 +16,10 @@ class TrainSettings:
 
     epochs: int = option(100, "passes over the training set (used when steps is none)", least=1)
     steps: int | None = option(None, "optimiser updates; none: given by epochs", least=1)
-    batch_size: int = option(32, "clips per process and micro-batch", least=1)
-    accum: int = option(1, "micro-batches per update; the global batch is batch_size x processes x accum", least=1)
+    batch_size: int = option(32, "clips per process and micro-batch", least=1, free=True)
+    accum: int = option(
+        1, "micro-batches per update; the global batch is batch_size x processes x accum", least=1, free=True
+    )
     last_batch: str = option(
         "drop", "an epoch's incomplete last batch: leave it out, or train on it", choices=("drop", "keep")
     )
@@ -47,47 +45,45 @@ class TrainSettings:
     precision: str = option(
         "auto", "arithmetic of the forward pass; auto: bf16 (autocast) where the hardware has it", choices=CHOICES
     )
-    optimizer_kernel: str = option(
-        "auto",
-        "one kernel for all parameters, one for each operation, or a loop over the parameters; auto: fused",
-        choices=("auto", "fused", "foreach", "loop"),
+    compile: bool = option(
+        False, "torch.compile the transformer's blocks; meant for GPUs, no gain was measured on a CPU", free=True
     )
-    compile: str = option(
-        "none",
-        "torch.compile the transformer's blocks, or run them as CUDA graphs besides (GPU only); no gain was measured "
-        "on a CPU",
-        choices=compiling.CHOICES,
+    checkpoint_blocks: bool = option(
+        False,
+        "keep the inputs of the transformer's blocks alone and compute the rest again in the backward pass: much less "
+        "memory, a forward pass more",
+        free=True,
     )
-    recompute: str = option(
-        "cheap",
-        "what the backward pass makes again instead of keeping it: nothing; cheap: weights in bf16 and activation "
-        "functions; blocks: all inside a transformer block (least memory, a forward pass more)",
-        choices=recompute.CHOICES,
+    ngpu: int | None = option(
+        None, "GPUs on this machine; 0: CPU; none: one if there is one, else CPU", least=0, free=True
     )
-    ngpu: int | None = option(None, "GPUs on this machine; 0: CPU; none: one if there is one, else CPU", least=0)
-    num_procs: int = option(1, "processes when training on the CPU (gloo)", least=1)
-    threads: int = option(0, "CPU threads per process; 0: all cores shared among the processes", least=0)
+    num_procs: int = option(1, "processes when training on the CPU (gloo)", least=1, free=True)
+    threads: int = option(0, "CPU threads per process; 0: all cores shared among the processes", least=0, free=True)
     num_workers: int = option(
-        1, "data-loading processes per training process; 0: load in the training process", least=0
+        1, "data-loading processes per training process; 0: load in the training process", least=0, free=True
     )
-    prefetch: int = option(4, "batches each data-loading process keeps ready", least=1)
-    cache: str = option(
-        "auto",
-        "keep features once read in memory that the processes of a machine share; auto: where the archives lie "
-        "column by column (compression 1 and 2) and half of the free memory holds them",
-        choices=CACHES,
+    prefetch: int = option(4, "batches each data-loading process keeps ready", least=1, free=True)
+    restart_changed: bool = option(
+        False,
+        "when the run in the output folder has other options or data: put it aside as <folder>.old-<n> and begin "
+        "again, instead of refusing",
+        free=True,
     )
     seed: int = option(0, "everything random in the run derives from this number")
 
-    log_every: int = option(50, "updates between two log lines", least=1)
-    save_every: int = option(0, "updates between two checkpoints; 0: by save_minutes only (and at the end)", least=0)
-    save_minutes: float = option(
-        10.0, "minutes between two checkpoints; 0: by save_every only (and at the end)", least=0
+    log_every: int = option(50, "updates between two log lines", least=1, free=True)
+    save_every: int = option(
+        0, "updates between two checkpoints; 0: by save_minutes only (and at the end)", least=0, free=True
     )
-    keep: int = option(2, "checkpoints to keep (at least 2)", least=2)
-    picture_every: int = option(0, "updates between two pictures; 0: at the end only", least=0)
-    tensorboard: bool = option(True, "write TensorBoard event files")
-    bad_steps: int = option(5, "updates with a non-finite loss or gradient to skip before the run stops", least=0)
+    save_minutes: float = option(
+        10.0, "minutes between two checkpoints; 0: by save_every only (and at the end)", least=0, free=True
+    )
+    keep: int = option(2, "checkpoints to keep (at least 2)", least=2, free=True)
+    picture_every: int = option(0, "updates between two pictures; 0: at the end only", least=0, free=True)
+    tensorboard: bool = option(True, "write TensorBoard event files", free=True)
+    bad_steps: int = option(
+        5, "updates with a non-finite loss or gradient to skip before the run stops", least=0, free=True
+    )
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accum", "num_procs", "log_every", "prefetch", "lr_factor_every"):
@@ -128,19 +124,3 @@ class TrainSettings:
         if self.weight_decay_end is None:
             return Constant(self.weight_decay)
         return Cosine(self.weight_decay, self.weight_decay_end, self.total_steps(steps_per_epoch))
-
-
-# Options that change how a run is carried out but not what it computes: a resumed run may change them.
-# (batch_size, accum and the number of processes may change as long as the global batch stays the same; the data are
-# compared by content, not by path.)
-FREE = frozenset({
-    "batch_size", "accum", "ngpu", "num_procs", "threads", "num_workers", "prefetch", "log_every", "save_every",
-    "save_minutes", "keep", "picture_every", "tensorboard", "bad_steps", "data_dir", "out_dir", "export",
-    "chunked_loss", "compile", "recompute", "cache",
-    "optimizer_kernel",
-})  # fmt: skip
-
-
-def identity(settings: Any, **facts: Any) -> dict[str, Any]:
-    """What makes two runs the same run: the settings' options but the free ones, and ``facts`` (data digests)."""
-    return {**{name: value for name, value in to_dict(settings).items() if name not in FREE}, **facts}

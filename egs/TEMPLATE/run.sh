@@ -20,9 +20,10 @@ fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
 runs=conf/runs.yaml                 # training, validation and test set and configuration of every run
 exp=exp                             # folder of models, logs and scores
-results=RESULTS.md                  # where the report goes
+results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
+: "${results:=$exp/RESULTS.md}"
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
@@ -54,23 +55,26 @@ fi
 
 if begin 3 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
     plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj 1 --ngpu "$ngpu" --share-cores true \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj 1 --ngpu "$ngpu" --share-cores true --force "$force" \
+        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
 fi
 
 if begin 4 finetune "Fine-tune, pretrained and from scratch" "$runs" conf; then
     plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" asit-finetune "$exp/runs/finetune" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
+        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
 fi
 
 if begin 5 score "Score on the test sets; trivial baseline"; then
     plan
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" --threads 1 asit-evaluate "$exp/runs/score" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
+        asit-evaluate "$exp/runs/score" "$exp/log"
     "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
 fi
 
 if begin 6 report "The table" -- "$results"; then
-    asit-report --exp-dir "$exp" --out "$results" --done-dir "$done_dir" --title "Results" \
+    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "Results" \
         --run-command "./run.sh --seeds $seeds"
+    show_results "$results"
 fi
 finish

@@ -32,9 +32,10 @@ runs=conf/runs.yaml                 # what is fine-tuned and scored; others stan
 data=data                           # folder of the data directories
 fbank=fbank                         # folder of the archives
 exp=exp                             # folder of models, logs and scores
-results=RESULTS.md                  # where the report goes
+results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
+: "${results:=$exp/RESULTS.md}"
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
@@ -88,14 +89,14 @@ fi
 if begin 4 pretrain "Pretrain without labels, or import released weights" "$runs" "$pretrain_config"; then
     [[ -z $released ]] || asit-import-model --checkpoint "$released" --out "$init"
     plan
-    "$tools/run_jobs.sh" --cmd "$pretrain_cmd" --nj 1 --ngpu "$ngpu" --share-cores true \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$pretrain_cmd" --nj 1 --ngpu "$ngpu" --share-cores true --force "$force" \
+        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
 fi
 
 if begin 5 finetune "Fine-tune with fixed schedules" "$runs" conf; then
     plan
-    "$tools/run_jobs.sh" --cmd "$finetune_cmd" --nj 1 --ngpu "$finetune_ngpu" --share-cores true \
-        asit-finetune "$exp/runs/finetune" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$finetune_cmd" --nj 1 --ngpu "$finetune_ngpu" --share-cores true --force "$force" \
+        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
 fi
 
 if begin 6 score "Score on the evaluation set"; then
@@ -106,8 +107,9 @@ if begin 6 score "Score on the evaluation set"; then
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    asit-report --exp-dir "$exp" --out "$results" --done-dir "$done_dir" --title "AudioSet: results" \
+    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "AudioSet: results" \
         --note "$data/found.md" --published conf/published.yaml \
         --run-command "egs/audioset/run.sh --audio-dir … --runs $runs --seeds $seeds"
+    show_results "$results"
 fi
 finish

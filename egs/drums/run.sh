@@ -24,16 +24,17 @@ init=""                             # backbone.safetensors to start from instead
 exp=exp                             # folder of models, logs and scores
 data=data                           # folder of the data directories and the audio
 fbank=fbank                         # folder of the features
-results=RESULTS.md                  # where the report goes
+results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
 short_pretrain=() short_finetune=()
 if $quick; then
-    [[ $exp != exp ]] || exp=exp_quick data=exp_quick/data fbank=exp_quick/fbank results=exp_quick/RESULTS.md
+    [[ $exp != exp ]] || exp=exp_quick data=exp_quick/data fbank=exp_quick/fbank
     mixtures="60 20 30"
     short_pretrain=(--steps 30 --warmup-steps 5)
     short_finetune=(--steps 20 --warmup-steps 4 --eval-every 10 --epoch-samples 320)
 fi
+: "${results:=$exp/RESULTS.md}"
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
 sets=() && list_runs sets --runs "$runs" --list all
@@ -71,26 +72,28 @@ fi
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/stats.yaml"; then
     plan
     log "progress in $exp/pretrain_*/train.log"
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- ${short_pretrain[@]+"${short_pretrain[@]}"}
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
+        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true ${short_pretrain[@]+"${short_pretrain[@]}"}
 fi
 
 if begin 5 finetune "Fine-tune, pretrained and from scratch" \
     "$runs" conf/finetune_events.yaml conf/finetune_tagging.yaml; then
     plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- ${short_finetune[@]+"${short_finetune[@]}"}
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
+        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true ${short_finetune[@]+"${short_finetune[@]}"}
 fi
 
 if begin 6 score "Score on the test sets; trivial baseline"; then
     plan
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" --threads 1 asit-evaluate "$exp/runs/score" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
+        asit-evaluate "$exp/runs/score" "$exp/log"
     "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
 fi
 
 if begin 7 report "The table" local/more_metrics.py -- "$results"; then
-    local/more_metrics.py --exp-dir "$exp" --out "$exp/more_metrics.md"
-    asit-report --exp-dir "$exp" --out "$results" --done-dir "$done_dir" --title "drums: results" \
+    local/more_metrics.py --plan "$exp/runs" --out "$exp/more_metrics.md"
+    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "drums: results" \
         --note "$exp/more_metrics.md" --run-command "egs/drums/run.sh --seeds $seeds"
+    show_results "$results"
 fi
 finish

@@ -18,15 +18,16 @@ corpus=corpus                       # the embedded corpus
 fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # small-corpus ASiT; the published settings stand beside it
 runs=conf/runs.yaml                 # training, validation and test set of every run
-results=RESULTS.md                  # where the report goes
+results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
 exp=exp data=data fbank=fbank short_pretrain=() short_finetune=()
 if $quick; then
-    exp=exp_quick data=exp_quick/data fbank=exp_quick/fbank results=exp_quick/RESULTS.md
+    exp=exp_quick data=exp_quick/data fbank=exp_quick/fbank
     short_pretrain=(--steps 30 --warmup-steps 5)
     short_finetune=(--steps 20 --warmup-steps 4 --eval-every 10 --epoch-samples 320)
 fi
+: "${results:=$exp/RESULTS.md}"
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
 sets=() && list_runs sets --runs "$runs" --list all
@@ -54,24 +55,26 @@ fi
 
 if begin 3 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
     plan # two seeds at a time share the cores; progress in $exp/pretrain_*/train.log
-    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- ${short_pretrain[@]+"${short_pretrain[@]}"}
+    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
+        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true ${short_pretrain[@]+"${short_pretrain[@]}"}
 fi
 
 if begin 4 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml conf/finetune_keyword.yaml; then
     plan
-    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- ${short_finetune[@]+"${short_finetune[@]}"}
+    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
+        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true ${short_finetune[@]+"${short_finetune[@]}"}
 fi
 
 if begin 5 score "Score on the test sets; trivial baseline"; then
     plan
-    ../../tools/run_jobs.sh --cmd "$train_cmd" --nj "$nj" --threads 1 asit-evaluate "$exp/runs/score" "$exp/log"
+    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
+        asit-evaluate "$exp/runs/score" "$exp/log"
     ../../tools/run_jobs.sh --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
 fi
 
 if begin 6 report "The table" -- "$results"; then
-    asit-report --exp-dir "$exp" --out "$results" --done-dir "$done_dir" --title "mini: results" \
+    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "mini: results" \
         --run-command "egs/mini/run.sh --seeds $seeds"
+    show_results "$results"
 fi
 finish

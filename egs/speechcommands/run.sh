@@ -24,7 +24,7 @@ ngpu=0                              # GPUs of each training job; 0: CPU
 fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
 runs=""                             # fine-tuning; empty: conf/runs_<task>.yaml; conf/runs_v2_35_eat.yaml: EAT's settings
-results=RESULTS.md                  # where the report goes
+results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
 case $task in
@@ -34,6 +34,7 @@ case $task in
 esac
 : "${runs:=conf/runs_$task.yaml}"
 exp=exp/$task data=data/$task
+: "${results:=$exp/RESULTS.md}"
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
@@ -75,23 +76,30 @@ fi
 
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
     plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
+        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
 fi
 
 if begin 5 finetune "Fine-tune; the validation set selects" "$runs" "${runs%/*}"; then
     plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" asit-finetune "$exp/runs/finetune" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
+        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
 fi
 
 if begin 6 score "Score on the official test set; trivial baseline"; then
     plan
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" --threads 1 asit-evaluate "$exp/runs/score" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
+        asit-evaluate "$exp/runs/score" "$exp/log"
     "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
 fi
 
-if begin 7 report "The table" -- "$results"; then
-    asit-report --exp-dir exp --out "$results" --done-dir "$done_dir" --title "Speech Commands: results" \
+if begin 7 report "The table" conf/published.yaml -- "$results"; then
+    plans=("$exp/runs")
+    for done in exp/*/.done/report; do # the other task's table too, once there is one
+        [[ ! -f $done || $done == "$done_dir/report" ]] || plans+=("${done%/.done/report}/runs")
+    done
+    asit-report --plan "${plans[@]}" --out "$results" --done-dir "$done_dir" --title "Speech Commands: results" \
         --published conf/published.yaml --run-command "egs/speechcommands/run.sh --task $task --seeds $seeds"
+    show_results "$results"
 fi
 finish

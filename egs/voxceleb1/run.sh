@@ -25,9 +25,10 @@ fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # the published settings
 runs=conf/runs.yaml                 # M2D's fine-tuning; runs_ssast.yaml: SSAST's
 exp=exp                             # folder of models, logs and scores
-results=RESULTS.md                  # where the report goes
+results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
+: "${results:=$exp/RESULTS.md}"
 # shellcheck disable=SC2034 # begin and finish read it
 done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
@@ -71,25 +72,27 @@ fi
 
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "data/$pool/stats.yaml"; then
     plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj 1 --ngpu "$ngpu" --share-cores true \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj 1 --ngpu "$ngpu" --share-cores true --force "$force" \
+        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
 fi
 
 if begin 5 finetune "Fine-tune on identification, with all speakers and without those of the trials" "${runs%/*}"; then
     plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" asit-finetune "$exp/runs/finetune" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
+        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
 fi
 
 if begin 6 score "Score identification and verification"; then
     plan
-    score=("$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))")
+    score=("$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --share-cores true)
     "${score[@]}" asit-evaluate "$exp/runs/score" "$exp/log"
     "${score[@]}" asit-knn "$exp/runs/knn" "$exp/log"
     "${score[@]}" asit-verify "$exp/runs/verify" "$exp/log"
 fi
 
-if begin 7 report "The table" -- "$results"; then
-    asit-report --exp-dir "$exp" --out "$results" --done-dir "$done_dir" --title "VoxCeleb1: results" \
+if begin 7 report "The table" conf/published.yaml -- "$results"; then
+    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "VoxCeleb1: results" \
         --published conf/published.yaml --run-command "egs/voxceleb1/run.sh --seeds $seeds"
+    show_results "$results"
 fi
 finish

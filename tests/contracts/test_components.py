@@ -209,7 +209,7 @@ class TestMethod:
     def test_state_survives_a_round_trip(self, name: str) -> None:
         one, two = self.learner(name), self.learner(name)
         one.losses(self.batch(), 0, gen(2))
-        one.after_update(0)
+        one.after_update(0, torch.zeros(()))
         two.load_state_dict(one.state_dict())
         batch = self.batch()
         assert one.losses(batch, 1, gen(5))["loss"].item() == two.losses(batch, 1, gen(5))["loss"].item()

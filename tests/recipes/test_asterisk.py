@@ -102,7 +102,7 @@ def test_every_stage_leaves_what_it_should(finished: tuple[Path, Path], small: a
         ("digits", "all"),
         *3 * [("speakers", "2%")],
     ]
-    table = (recipe / "RESULTS.md").read_text()
+    table = (recipe / "exp/RESULTS.md").read_text()
     for words in ("## digits", "## speakers", "labels 2%", "from scratch", "pretrained", "majority"):
         assert words in table
 

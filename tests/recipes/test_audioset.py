@@ -121,7 +121,7 @@ def test_found_and_expected_stand_beside_the_scores(recipe: Path, corpus: audios
     missing = (recipe / "exp/AudioSet-2M_all_pretrained_0/eval/missing").read_text().split()
     assert missing == sorted(f"Y{video}" for video in corpus.videos["eval"] if video in corpus.gone)
     assert f"scored {there} of {official} utterances" in (recipe / "exp/log/score.1.log").read_text()
-    table = (recipe / "RESULTS.md").read_text()
+    table = (recipe / "exp/RESULTS.md").read_text()
     assert f"| eval | {official} | {there} |" in table
     assert "48.0" in table, "the published numbers stand beside ours"
     assert len(re.findall(r"^- [0-9a-f]{64}  \w+_segments.csv$", table, flags=re.M)) == 3, "the lists are known by hash"

@@ -203,6 +203,8 @@ AUDIO = {
     "NaN": (nan_wave, "4800 of 4800 samples are NaN"),
     "too short": (lambda p: tone(p, 100), "at least 200 samples"),
     "missing": (os.unlink, "no such file"),
+    "a pipe": (lambda p: (os.unlink(p), os.mkfifo(p)), "found a pipe"),
+    "another format": (lambda p: Path(p).write_bytes(bytes(99)), "cannot be decoded"),
     "a folder": (lambda p: (os.unlink(p), os.mkdir(p)), "found a folder"),
 }
 
@@ -219,7 +221,7 @@ def test_audio(refused, kind) -> None:
     assert Path("fbank/raw.failed_utts").read_text().startswith("s0-02 ")
 
 
-@pytest.mark.parametrize("kind", [k for k in AUDIO if k != "wrong rate"])
+@pytest.mark.parametrize("kind", [k for k in AUDIO if k not in ("wrong rate", "a pipe")])
 def test_prediction(refused, kind) -> None:
     damage, expected = AUDIO[kind]
     damage("wav/s0-02.wav")
@@ -313,7 +315,7 @@ def test_sharing_features(refused, home) -> None:
         ("pretrain", [*PRETRAIN, "--lr", "fast"], 2, "--lr: expected a number, found 'fast'"),
         ("pretrain", [*PRETRAIN, "--warmup-steps", "2"], 1, "--warmup-steps"),
         ("pretrain", [*PRETRAIN, "--patch-frames", "64"], 1, "--patch-frames"),
-        ("pretrain", [*PRETRAIN, "--embed-dim", "15"], 1, "--embed-dim 15 is not divisible by --heads 2"),
+        ("pretrain", [*PRETRAIN, "--embed-dim", "15"], 1, "embed_dim 15 is not divisible by heads 2"),
         ("pretrain", [*PRETRAIN, "--batch-size", "9"], 1, "8 clips|batch"),
         ("pretrain", [*PRETRAIN, "--drop-ratio", "2"], 2, "--drop-ratio: expected"),
         ("pretrain", [*PRETRAIN, "--teacher-momentum", "2"], 2, "--teacher-momentum: expected"),

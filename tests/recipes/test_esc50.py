@@ -94,7 +94,7 @@ def test_every_stage_leaves_what_it_should(recipe: Path) -> None:
         assert model["stats"]["mean"] == read_yaml(recipe / f"data/train_fold{fold}/stats.yaml")["mean"][0]
     records = [json.loads(path.read_text()) for path in recipe.glob("exp/*pretrained*/*/metrics.json")]
     assert sorted(record["tags"]["fold"] for record in records) == ["1", "5"]
-    table = (recipe / "RESULTS.md").read_text()
+    table = (recipe / "exp/RESULTS.md").read_text()
     assert "ESC-50" in table
     assert "95.3" in table, "the published numbers stand beside ours"
 
@@ -116,13 +116,13 @@ def test_a_failing_fold_stops_the_recipe(recipe: Path, corpus: Path, address: st
     shutil.copytree(recipe, broken)
     for folder in (broken / "exp").glob("ESC-50*"):
         shutil.rmtree(folder)
-    (broken / "RESULTS.md").unlink()
+    (broken / "exp/RESULTS.md").unlink()
     (broken / "data/train_fold5/feats.scp").unlink()
     done = call(broken, *run_command(corpus, address), "--stage", "finetune", "--force", "true")
     assert done.returncode != 0
     assert "1 / 2 failed" in done.stdout + done.stderr
     assert "data/train_fold5" in done.stdout + done.stderr
-    assert not (broken / "RESULTS.md").exists()
+    assert not (broken / "exp/RESULTS.md").exists()
     assert not list((broken / "exp").glob("ESC-50*/*/metrics.json"))
 
 

@@ -92,7 +92,7 @@ def test_every_command_of_the_example(home) -> None:
             assert "look through its conf/" in done.stdout
             shrink(home / "egs" / line.split()[1])
     for name in ("letters", "germanic"):
-        text = (home / "egs" / name / "RESULTS.md").read_text()
+        text = (home / "egs" / name / "exp/RESULTS.md").read_text()
         rows = [row.split(" | ")[0].removeprefix("| ") for row in text.splitlines() if row.startswith("| ")]
         assert {"pretrained", "from scratch", "chance"} <= set(rows), text
     assert not list((home / "egs/germanic/exp").glob("pretrain_*")), "--init makes pretraining superfluous"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from small_pool import make_pool
 
 from asit.io import model_file
-from asit.train.logging import read_metrics
+from asit.train.run_log import read_metrics
 
 STEPS = 16
 MODEL = """
@@ -90,7 +92,7 @@ def test_what_a_run_leaves(home, whole):
         "done.json",
     }
     assert "16 updates are planned" in whole
-    assert "hours; under 10" in whole
+    assert "hours; under 10" not in whole, "these are settings for a small pool"
     tensors, facts = model_file.load(home / "whole/backbone.safetensors")
     assert (facts["kind"], facts["frames"], facts["mels"], facts["provenance"]["network"]) == (
         "backbone",
@@ -108,6 +110,47 @@ def test_a_finished_run_is_left_alone_and_another_refused(home, whole):
     assert "finished already" in finish(start(home, "whole"))
     assert "lr: 0.001 then, 0.5 now" in finish(start(home, "whole", "--lr", 0.5), code=1)
     assert (home / "whole/backbone.safetensors").stat().st_mtime_ns == before
+
+
+def test_another_pool_is_another_run(home, whole):
+    """A pool that has lost half of its clips, or whose audio was changed without its lengths."""
+    finish(start(home, "other"))
+    shutil.copytree(home / "data/my pool", home / "data/kept")
+    pool = home / "data/my pool"
+    try:
+        checksums = (pool / "utt2crc").read_text().splitlines()
+        (pool / "utt2crc").write_text("\n".join([checksums[0][:-1] + "g", *checksums[1:]]) + "\n")
+        assert "begun with other settings or data: data: " in finish(start(home, "other"), code=1)
+        for name in ("feats.scp", "utt2num_frames", "utt2crc"):
+            lines = (home / "data/kept" / name).read_text().splitlines()
+            (pool / name).write_text("\n".join(lines[: len(lines) // 2]) + "\n")
+        assert "begun with other settings or data: data: " in finish(start(home, "other"), code=1)
+        assert "it is kept in other.old-1" in finish(start(home, "other", "--restart-changed", "true"))
+        assert (home / "other.old-1/backbone.safetensors").is_file()
+        assert (home / "other/done.json").is_file()
+    finally:
+        shutil.rmtree(pool)
+        shutil.move(home / "data/kept", pool)
+
+
+def test_a_stop_signal_before_the_first_update_is_a_stop_on_request(home):
+    """While a large corpus is opened: here a list of features that is never written."""
+    shutil.copytree(home / "data/my pool", home / "data/slow")
+    (home / "data/slow/feats.scp").unlink()
+    os.mkfifo(home / "data/slow/feats.scp")
+    process = start(home, "slow", "--data-dir", "data/slow")
+    while not (home / "slow/train.log").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGUSR1)
+    assert "stopped by SIGUSR1 before the first update" in finish(process, 85)
+
+
+def test_settings_of_a_small_pool(home):
+    """Fewer clips than a batch train with what there is; published settings on a small pool are warned of."""
+    errors = finish(start(home, "large batch", "--batch-size", 500, "--cls-prototypes", 2000, "--draw", "uniform"))
+    assert re.search(r"WARNING only \d+ clips an epoch: batches of \d+ instead of 500", errors)
+    assert "hours; under 10" in errors
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 85)])

@@ -66,7 +66,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_template_runs_from_recordings_to_a_table(recipe: Path) -> None:
-    table = (recipe / "RESULTS.md").read_text()
+    table = (recipe / "exp/RESULTS.md").read_text()
     rows = [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines() if line.startswith("| ")]
     assert {"pretrained", "from scratch", "log-mel statistics + logistic regression", "chance"} <= set(rows)
     assert "on 6 test clips" in table

@@ -129,7 +129,7 @@ def test_a_probe_leaves_the_backbone_alone(recipe: Path) -> None:
 
 
 def test_the_table_has_both_tasks_and_the_published_numbers(recipe: Path) -> None:
-    table = (recipe / "RESULTS.md").read_text()
+    table = (recipe / "exp/RESULTS.md").read_text()
     for words in ("## identification", "## verification (veri_test)", "## verification (veri_test2)", "96.3", "linear"):
         assert words in table
 

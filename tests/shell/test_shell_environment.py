@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -200,3 +201,22 @@ def test_a_linked_environment_is_not_emptied(machine) -> None:
     assert process.returncode == 1
     assert "is a link" in err
     assert (other / "kept").is_dir()
+
+
+def test_an_interactive_shell_survives_path_sh(tmp_path):
+    """The docs tell to source it at the prompt: a failure there may not close the shell, nor leave `set -e` in it."""
+    checkout = tmp_path / "my asit"
+    shutil.copytree(ROOT / "tools", checkout / "tools")
+    (checkout / "egs/toy").mkdir(parents=True)
+    shutil.copy(ROOT / "egs/TEMPLATE/path.sh", checkout / "egs/toy")
+    (checkout / "tools/install.sh").write_text("#!/bin/sh\necho no environment >&2\nexit 1\n")
+    words = ". ./path.sh; echo code=$?; false; echo still here; echo flags=$-; [[ -o pipefail ]] || echo no pipefail"
+    for flags, alive in (("-i", True), ("-e", False)):
+        done = subprocess.run(
+            ["bash", "--norc", flags, "-c", words],
+            cwd=checkout / "egs/toy", env={**os.environ, "PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
+            check=False, start_new_session=True,
+        )  # fmt: skip
+        assert "no environment" in done.stderr
+        assert ("code=1\nstill here\n" in done.stdout and "no pipefail" in done.stdout) == alive, done.stdout
+        assert (done.returncode == 0) == alive

@@ -66,6 +66,8 @@ def test_failures_are_told_and_leave_no_feats_scp(recipe):
     ("arguments", "message"),
     [
         ([], "usage: "),
+        (["--nj", "0", "data/train"], "--nj: expected at least 1 job"),
+        (["--nj", "two", "data/train"], "--nj: expected a whole number, found 'two'"),
         (["--nj", "2", "data/none"], "data/none/utt2spk: no such file"),
         (["--fbank-config", "conf/none.yaml", "data/train"], "conf/none.yaml: no such file"),
         (["--fbank-conf", "conf/none.yaml", "data/train"], "did you mean 'fbank-config'"),
@@ -75,3 +77,10 @@ def test_wrong_use(recipe, arguments, message):
     done = make_fbank(recipe, *arguments)
     assert done.returncode != 0
     assert message in done.stderr
+
+
+def test_a_path_with_the_word_job(recipe):
+    (recipe / "data").rename(recipe / "JOB4711")
+    done = make_fbank(recipe, "--nj", "2", "JOB4711/train", "JOB4711/JOBX/log", "JOB4711/fbank")
+    assert done.returncode == 0, done.stderr
+    assert DataDir(str(recipe / "JOB4711/train")).feats["s-2"].startswith("JOB4711/fbank/raw_fbank_train.2.ark:")

@@ -77,7 +77,17 @@ def test_only_declared_variables_can_be_set(recipe):
     assert "unknown option" in recipe.run("--_script", "x", code=2)
 
 
-@pytest.mark.parametrize("words", [["--text"], ["--text", "--epochs", "4"], ["--stage"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--text"],
+        ["--text", "--epochs", "4"],
+        ["--stage"],
+        ["--text", "--nj=4"],
+        ["--text", "--"],
+        ["--text", "--stop-stage=1"],
+    ],
+)
 def test_missing_value_is_an_error(recipe, words):
     assert "a value is missing" in recipe.run(*words, code=2)
 
@@ -91,6 +101,26 @@ def test_booleans_are_checked(recipe):
     recipe.run("--quick", "true")
     recipe.run("--quick", "--nj", "4")
     recipe.run("--nj", "4", "--quick")
+
+
+@pytest.mark.parametrize("value", ["two", "", "1.5", "1e3", "0x10", "9" * 30, "$(touch pwned)", "a[$(touch pwned)]"])
+def test_a_number_by_default_is_a_number(recipe, value):
+    assert f"--nj: expected a whole number, found '{value}'" in recipe.run(f"--nj={value}", code=2)
+    (recipe.folder / "o.yaml").write_text(f"nj: '{value}'\n")
+    assert "o.yaml:1: expected a whole number" in recipe.run("--config", "o.yaml", code=2)
+    assert not (recipe.folder / "pwned").exists()
+
+
+def test_decimals_and_leading_zeros(recipe):
+    run_sh = (recipe.folder / "run.sh").read_text()
+    recipe.script(
+        run_sh.replace("tag=''", "share=0.5").replace("    note data\n", "    note data\n    echo $((nj + 1)) $share\n")
+    )
+    (recipe.folder / "o.yaml").write_text("share: 1\n")
+    assert "\n9 .75\n" in recipe.run("--config", "o.yaml", "--nj", "008", "--share", ".75"), (
+        "1 makes it no whole number"
+    )
+    assert "--share: expected a number, found 'half'" in recipe.run("--share", "half", code=2)
 
 
 def test_config_file_comes_first_wherever_it_stands(recipe):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -65,3 +66,48 @@ def test_what_is_refused(recipe):
     assert "usage:" in done.stderr
     (recipe / "runs" / "none").mkdir()
     assert "no runs" in run_jobs(recipe, "./show", "runs/none", "logs").stdout
+
+
+@pytest.mark.parametrize("place", ["JOB4711", "a JOB/JOBX", "MYJOBS"])
+def test_a_path_with_the_word_job(recipe, place):
+    home = recipe / place
+    (home / "runs").mkdir(parents=True)
+    (recipe / "runs/kind").rename(home / "runs/kind")
+    done = run_jobs(recipe, "./show", f"{home}/runs/kind", f"{place}/logs", "--", "--tags", "JOBXX")
+    assert done.returncode == 0, done.stderr
+    log = (home / "logs/kind.2.log").read_text()
+    assert f"<--config><{home}/runs/kind/2.yaml><--tags><JOBXX>" in log
+
+
+def test_warnings_of_jobs_reach_the_console(recipe):
+    text = "echo 'x WARNING run put aside'; echo 'WARNING first word'; echo 'no WARNINGS'; grep -q good \"$2\""
+    (recipe / "show").write_text(f"#!/bin/sh\n{text}\n")
+    (recipe / "runs/kind/2.yaml").write_text("bad\n")
+    done = run_jobs(recipe, "./show", "runs/kind", "my logs", "--", "# WARNING of the command line")
+    assert done.returncode == 1, "a failure stays one"
+    shown = [line for line in done.stderr.splitlines() if line.startswith("kind: ")]
+    assert shown == ["kind: x WARNING run put aside", "kind: WARNING first word"]
+
+
+def test_cpu_is_said_to_the_command(recipe):
+    done = run_jobs(recipe, "--ngpu", "0", "--nj", "2", "--share-cores", "true", "./show", "runs/kind", "my logs")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"<--config><runs/kind/3.yaml><--threads><[1-9]\d*><--ngpu><0>", output(recipe, 3))
+    assert "expected a whole number or none" in run_jobs(recipe, "--ngpu", "x", "./show", "runs/kind", "l").stderr
+    assert "--nj: expected at least 1" in run_jobs(recipe, "--nj", "0", "./show", "runs/kind", "l").stderr
+    assert "--nj: expected a whole number" in run_jobs(recipe, "--nj", "two", "./show", "runs/kind", "l").stderr
+
+
+def test_force_puts_the_run_folders_aside(recipe):
+    for number in range(1, 4):
+        (recipe / f"runs/kind/{number}.yaml").write_text(f"good: yes\nout_dir: exp/{number}\n")
+        (recipe / f"exp/{number}").mkdir(parents=True)
+    shown = run_jobs(recipe, "--cmd", "asit-run-local --dry-run", "--force", "true", "./show", "runs/kind", "my logs")
+    assert shown.returncode == 86
+    assert not list(recipe.glob("exp/*.old-*")), "a dry run changes nothing"
+    run_jobs(recipe, "./show", "runs/kind", "my logs")
+    assert not list(recipe.glob("exp/*.old-*"))
+    done = run_jobs(recipe, "--force", "true", "./show", "runs/kind", "my logs")
+    assert done.returncode == 0, done.stderr
+    assert "exp/2: put aside as exp/2.old-1" in done.stdout
+    assert sorted(path.name for path in (recipe / "exp").iterdir()) == ["1.old-1", "2.old-1", "3.old-1"]

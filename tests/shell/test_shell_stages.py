@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -172,3 +173,114 @@ def test_done_dir_of_a_variant(recipe):
     recipe.ran()
     recipe.run("--epochs", "4")
     assert recipe.ran() == [], "variants with folders of their own do not undo each other"
+
+
+def with_folder(recipe) -> None:
+    """Let the training stage depend on the folder conf."""
+    recipe.script((recipe.folder / "run.sh").read_text().replace("conf/train.yaml data/text", "conf data/text"))
+
+
+def test_a_copied_recipe_is_as_finished(recipe):
+    with_folder(recipe)
+    (recipe.folder / "conf/a folder").mkdir()
+    (recipe.folder / "conf/a folder/new\nline").write_text("x")
+    (recipe.folder / "conf/loop").symlink_to(".")
+    recipe.run()
+    recipe.ran()
+    shutil.copytree(recipe.folder, recipe.folder.with_name("copy"), symlinks=True, copy_function=shutil.copyfile)
+    recipe.folder = recipe.folder.with_name("copy")
+    for name in ("run.sh", "step"):
+        (recipe.folder / name).chmod(0o755)
+    recipe.run()
+    assert recipe.ran() == []
+
+
+@pytest.mark.parametrize("kept", ["size and time", "size"])
+def test_content_of_a_folder_counts(recipe, kept):
+    with_folder(recipe)
+    recipe.run()
+    recipe.ran()
+    path = recipe.folder / "conf/train.yaml"
+    before = path.stat()
+    path.write_text("lr: 2\n")
+    if kept == "size and time":
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "changed: input conf" in recipe.run()
+    assert recipe.ran() == ["train", "score"]
+    path.rename(path.with_name("other.yaml"))
+    recipe.run()
+    assert recipe.ran() == ["train", "score"], "a new name is a change"
+
+
+def test_unchanged_files_of_a_folder_are_not_read_again(recipe):
+    with_folder(recipe)
+    recipe.run()
+    recipe.ran()
+    cache = recipe.folder / "exp/.done/.checksums"
+    text = cache.read_text()
+    assert "conf/train.yaml" in text
+    cache.write_text(re.sub(r"\d+(?=\n\])", "1", text))
+    assert "changed: input conf" in recipe.run("--dry-run"), "the cached checksum is the one that counts"
+    for damaged in ("{", "[]", '{"x": 3}'):
+        cache.write_text(damaged)
+        recipe.run()
+        assert recipe.ran() == []
+
+
+def test_inputs_of_stages_left_out_are_not_read(recipe):
+    with_folder(recipe)
+    recipe.run()
+    recipe.ran()
+    (recipe.folder / "exp/.done/.checksums").unlink()
+    (recipe.folder / "conf/train.yaml").write_text("lr: 2\n")
+    recipe.run("--stage", "score")
+    assert recipe.ran() == [], "the stage before has not run again yet"
+    assert not (recipe.folder / "exp/.done/.checksums").exists()
+    recipe.run("--stage", "train", "--stop-stage", "train")
+    recipe.run("--stage", "score")
+    assert recipe.ran() == ["train", "score"]
+
+
+def test_jobs_that_were_only_shown_record_nothing(recipe):
+    recipe.step("exit 86")
+    out = recipe.run(code=86)
+    assert "Stage train was only shown" in out
+    assert "failed" not in out
+    assert recipe.ran() == ["data", "train"]
+    recipe.step("true")
+    recipe.run()
+    assert recipe.ran() == ["train", "score"]
+
+
+def test_a_record_without_its_end_is_no_record(recipe):
+    recipe.run()
+    recipe.ran()
+    for name in ("train", "score"):
+        path = recipe.folder / "exp/.done" / name
+        path.write_text(path.read_text().split("finished ")[0])
+    recipe.run()
+    assert recipe.ran() == ["train", "score"]
+
+
+def test_a_record_that_cannot_be_written(recipe):
+    recipe.step("rm -rf exp/.done && touch exp/.done")
+    out = recipe.run(code=2)
+    assert "cannot write exp/.done/train" in out
+    assert "Stage train failed" in out
+
+
+def test_one_run_at_a_time(recipe):
+    recipe.step("touch started; while [[ ! -e go ]]; do sleep 0.05; done")
+    first = subprocess.Popen([str(recipe.folder / "run.sh")], env=recipe.environment, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(500):
+            if (recipe.folder / "started").exists():
+                break
+            time.sleep(0.02)
+        assert "another run.sh" in recipe.run("--stage", "train", code=2)
+        recipe.run("--status")
+        recipe.run("--dry-run")
+    finally:
+        (recipe.folder / "go").touch()
+        assert first.wait(timeout=30) == 0
+    assert recipe.ran() == ["data", "train", "score"]

@@ -10,6 +10,7 @@ from torch import nn
 
 from asit.data.loader import Batches
 from asit.data.sampler import BatchPlan
+from asit.layers.ema import move
 from asit.train.distributed import average_
 
 
@@ -52,9 +53,8 @@ class SmallLearner(nn.Module):
         if step < 2:
             self.student[0].weight.grad = None
 
-    def after_update(self, step):
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.teacher.parameters()), list(self.student.parameters()), 0.05)
+    def after_update(self, step, bad):
+        move(self.teacher.parameters(), self.student.parameters(), 0.05, bad)
 
     def pictures(self, batch, step):
         return {"x": np.zeros((4, 6), np.uint8)}

@@ -20,6 +20,7 @@ def make_pool(path, clips=24, mels=16, frames=(40, 90), seed=0, compression=0):
         for utt, length in lengths.items():
             writer.write(utt, (random.standard_normal((length, mels)) * 4 - 4).astype(np.float32))
     write_table(path / "utt2num_frames", {u: str(n) for u, n in lengths.items()})
+    write_table(path / "utt2crc", {u: f"{n:08x}" for u, n in lengths.items()})
     (path / "conf").mkdir()
     (path / "conf/fbank.yaml").write_text(yaml.safe_dump(to_dict(FbankSettings(num_mel_bins=mels, sample_rate=8000))))
     Stats(-4.0, 4.0, sum(lengths.values())).save(path / "stats.yaml")

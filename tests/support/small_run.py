@@ -14,19 +14,19 @@ from small_learner import SmallLearner, small_batches
 
 from asit.config import group, option, parse
 from asit.errors import command
-from asit.train import distributed, processes
+from asit.train import distributed, processes, run_dir
 from asit.train.checkpoint import DirLock
-from asit.train.logging import start_log
 from asit.train.loop import Loop
-from asit.train.settings import TrainSettings, identity
+from asit.train.run_log import start_log
+from asit.train.settings import TrainSettings
 
 
 @dataclass(frozen=True)
 class RunSettings:
     """A small run."""
 
-    out_dir: str = option("out", "where to write")
-    sleep: float = option(0.0, "seconds to sleep each step")
+    out_dir: str = option("out", "where to write", free=True)
+    sleep: float = option(0.0, "seconds to sleep each step", free=True)
     clips: int = option(50, "size of the data set")
     bad: tuple[int, ...] = option((), "clips that are NaN")
     noise: float = option(0.3, "dropout and masking")
@@ -37,8 +37,8 @@ class RunSettings:
 class SlowLearner(SmallLearner):
     sleep = 0.0
 
-    def after_update(self, step):
-        super().after_update(step)
+    def after_update(self, step, bad):
+        super().after_update(step, bad)
         time.sleep(self.sleep)
 
 
@@ -48,8 +48,8 @@ def main() -> None:
     train = settings.train
     ranks = processes.wanted(train.ngpu, train.num_procs)
     if ranks > 1:
-        raise SystemExit(processes.launch(ranks, "small_run", sys.argv[1:]))
-    processes.hold_lifeline()
+        processes.launch(ranks, "small_run", sys.argv[1:])
+    processes.end_with_parent()
     processes.use_threads(1, 1)
     place = distributed.join(0)
     try:
@@ -67,7 +67,8 @@ def main() -> None:
                 rank=place.rank,
                 last_batch=train.last_batch,
             )
-            who = {k: v for k, v in identity(settings).items() if k != "sleep"}
+            who = run_dir.identity(settings, global_batch=batches.plan.global_batch)
+            run_dir.claim(Path(settings.out_dir), who, place, train.restart_changed)
             Loop(learner, batches, train, Path(settings.out_dir), place=place, identity=who).run()
     finally:
         distributed.leave()

@@ -7,12 +7,12 @@ import math
 import statistics
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
 from asit.config import option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import write_text
 from asit.report import record
+from asit.report.results import metrics_of
 
 SHOWN = {"balanced_accuracy": ("balanced accuracy in %", 100), "auc": ("AUC in %", 100), "dprime": ("d'", 1)}
 
@@ -21,7 +21,7 @@ SHOWN = {"balanced_accuracy": ("balanced accuracy in %", 100), "auc": ("AUC in %
 class MoreSettings:
     """Where the scores are and where the table goes."""
 
-    exp_dir: str = option("exp", "folder searched for metrics.json")
+    plan: tuple[str, ...] = option(("exp/runs",), "folders of asit-plan-runs whose runs are shown")
     out: str = option("exp/more_metrics.md", "file to write")
 
 
@@ -30,14 +30,14 @@ def main() -> None:
     """Write the table."""
     settings = parse(MoreSettings)
     cells: dict[tuple[str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for path in sorted(Path(settings.exp_dir).rglob("metrics.json")):
+    for path in metrics_of(settings.plan, ""):
         run = record.load(path)
         key = (run.tags["task"], run.tags.get("labels", "all"), run.tags["system"])
         for name in SHOWN:
             if math.isfinite(run.metrics.get(name, math.nan)):
                 cells[key][name].append(run.metrics[name] * SHOWN[name][1])
     if not cells:
-        raise AsitError(f"{settings.exp_dir}: expected metrics.json files below it, found none; run the stage score")
+        raise AsitError(f"{', '.join(settings.plan)}: expected metrics.json files, found none; run the stage score")
     lines = [
         "Metrics beside those of the tables below, mean ± sample standard deviation over seeds:",
         "",

@@ -230,6 +230,25 @@ class TestWrongCommandLine:
     def test_a_word_without_an_option(self, capsys) -> None:
         assert "unexpected 'data'" in refused(capsys, base=("data",))
 
+    def test_positional_words(self, capsys) -> None:
+        @dataclass(frozen=True)
+        class Copy:
+            """Copy."""
+
+            source: str = option(REQUIRED, "from", positional=True)
+            target: str = option("out", "to", positional=True)
+            count: int = option(1, "how many")
+            sizes: tuple[int, ...] = option((), "any number")
+
+        for words in (["a", "b"], ["--count", "2", "a", "b"], ["a", "--target", "b"], ["a", "--count", "2", "b"]):
+            made = parse(Copy, words)
+            assert (made.source, made.target) == ("a", "b"), words
+        assert parse(Copy, ["a", "--sizes", "1", "2"]).sizes == (1, 2)
+        for words, part in ([["a", "b", "c"], "unexpected 'c'"], [["--count", "2"], "missing"]):
+            with pytest.raises(SystemExit):
+                parse(Copy, words)
+            assert part in capsys.readouterr().err
+
     def test_variable(self, capsys, monkeypatch) -> None:
         monkeypatch.setenv("ASIT_COUNT", "many")
         assert "environment variable ASIT_COUNT: expected a whole number, found 'many'" in refused(capsys)
@@ -269,7 +288,7 @@ class TestWrongFile:
             ("- 1\n- 2\n", "a conf.yaml:1: expected 'option: value' lines, found a list"),
             ("words", "a conf.yaml:1: expected 'option: value' lines, found text"),
             ("[1]: 2", "a conf.yaml:1: expected an option's name, found a list"),
-            (b"path: \xff\n", "a conf.yaml: expected UTF-8 text, found byte 0xff"),
+            (b"path: \xff\n", "a conf.yaml:1: expected UTF-8 text, found byte 0xff"),
             ("path: a\x00b", "not valid YAML"),
         ],
     )
@@ -364,13 +383,16 @@ class TestHelp:
         assert "usage:" in capsys.readouterr().out
 
 
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
 class TestDictionaries:
     @given(
-        path=st.text(),
-        count=st.integers(),
+        path=TEXT,
+        count=st.integers(-(2**63), 2**63 - 1),
         limit=st.none() | st.floats(allow_nan=False, allow_infinity=False),
         sizes=st.lists(st.floats(allow_nan=False, allow_infinity=False)),
-        tags=st.lists(st.text()),
+        tags=st.lists(TEXT),
         on=st.booleans(),
         masking=st.sampled_from(["gmml", "time_freq", "random_patch"]),
     )

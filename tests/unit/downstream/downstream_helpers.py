@@ -35,9 +35,10 @@ class Corpus:
     def path(self, name):
         return str(self.root / "data" / name)
 
-    def finetune_settings(self, out_dir, seed=0, **options):
+    def finetune_settings(self, out_dir, seed=0, restart_changed=False, **options):
         train = TrainSettings(
             steps=60,
+            restart_changed=restart_changed,
             batch_size=12,
             lr=3e-3,
             lr_batch=0,
@@ -51,15 +52,8 @@ class Corpus:
             tensorboard=False,
             log_every=30,
         )
-        return FinetuneSettings(
-            train_dir=self.path("train"),
-            valid_dir=self.path("valid"),
-            out_dir=str(out_dir),
-            init=self.init,
-            eval_every=9,
-            train=train,
-            **options,
-        )
+        options = {"train_dir": self.path("train"), "valid_dir": self.path("valid"), **options}
+        return FinetuneSettings(out_dir=str(out_dir), init=self.init, eval_every=9, train=train, **options)
 
     def evaluate_settings(self, trained):
         return EvaluateSettings(

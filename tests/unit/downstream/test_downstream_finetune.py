@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from asit.errors import AsitError
 from asit.features.stats import Stats
 from asit.io import model_file
 from asit.io.ark import read_vector
+from asit.io.data_dir import DataDir
 from asit.io.table import read_table
 from asit.report import record
 from asit.tasks import tagging
@@ -85,6 +88,54 @@ def test_a_finished_run_is_left_alone_and_another_one_refused(corpus, trained, c
     assert "finished already" in capsys.readouterr().err
     with pytest.raises(AsitError, match="begun with other settings"):
         finetune(corpus.finetune_settings(trained, seed=1))
+    (trained / "done.json").unlink()  # checked and exported again, not a dead end
+    finetune(corpus.finetune_settings(trained))
+    assert json.loads((trained / "done.json").read_text())["steps"]
+
+
+def test_other_labels_are_another_run(corpus, tmp_path, capsys):
+    """Corrected labels, another order of the classes, other validation labels: never the old model."""
+    data = Path(corpus.path("train")).parent
+    shutil.copytree(data, tmp_path / "data")
+    sets = {f"{name}_dir": str(tmp_path / "data" / name) for name in ("train", "valid")}
+    out = tmp_path / "run"
+    finetune(corpus.finetune_settings(out, **sets))
+    changes = [("train/utt2label", _swap), ("valid/utt2label", _swap), ("train/labels.txt", _swap_indices)]
+    for number, (name, change) in enumerate(changes, 1):
+        path = tmp_path / "data" / name
+        path.write_text(change(path.read_text()))
+        with pytest.raises(AsitError, match=r"begun with other settings or data: data: .*--restart-changed true"):
+            finetune(corpus.finetune_settings(out, **sets))
+        finetune(corpus.finetune_settings(out, **sets, restart_changed=True))
+        assert f"kept in {out}.old-{number}" in capsys.readouterr().err
+        assert (tmp_path / f"run.old-{number}" / "model.safetensors").is_file()
+        assert load_model(str(out / "model.safetensors")).task.labels == list(DataDir(sets["train_dir"]).labels)
+
+
+def test_a_run_that_an_older_version_finished_is_refused_or_put_aside(corpus, trained, tmp_path):
+    out = tmp_path / "old"
+    shutil.copytree(trained, out)
+    for text in ('{"identity": {"seed": 0}, "steps": 1}', '{"steps": 3}'):
+        (out / "done.json").write_text(text)
+        with pytest.raises(AsitError, match=r"done\.json: this run was begun"):
+            finetune(corpus.finetune_settings(out))
+    for text in ("[]", "null", "{", "[" * 100_000):  # damaged: the checkpoint counts
+        (out / "done.json").write_text(text)
+        finetune(corpus.finetune_settings(out))
+        assert json.loads((out / "done.json").read_text())["identity"]
+
+
+def _swap(text):
+    labels = sorted({line.split(" ", 1)[1] for line in text.splitlines()})[:2]
+    other = dict(zip(labels, reversed(labels), strict=True))
+    pairs = (line.split(" ", 1) for line in text.splitlines())
+    return "".join(f"{utt} {other.get(label, label)}\n" for utt, label in pairs)
+
+
+def _swap_indices(text):
+    names = [line.split()[0] for line in text.splitlines()]
+    names[:2] = reversed(names[:2])
+    return "".join(f"{name} {index}\n" for index, name in enumerate(names))
 
 
 def test_same_seed_same_weights_other_seed_other_weights(corpus, trained, tmp_path):
@@ -96,6 +147,15 @@ def test_same_seed_same_weights_other_seed_other_weights(corpus, trained, tmp_pa
     ]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_files_of_earlier_versions_name_a_kernel_of_attention(corpus, trained, tmp_path):
+    for path in (corpus.init, trained / "model.safetensors"):
+        tensors, metadata = model_file.load(path)
+        old = {**metadata, "model_settings": {**metadata["model_settings"], "attention": "auto"}}
+        model_file.save(tmp_path / f"{metadata['kind']}.safetensors", tensors, old)
+    load_backbone(str(tmp_path / "backbone.safetensors"), from_scratch=False, drop_path=None, crop_frames=0)
+    assert load_model(str(tmp_path / "classifier.safetensors")).task.labels == ["alfa", "bravo", "charlie"]
 
 
 def test_from_scratch_differs_in_the_weights_only(corpus):

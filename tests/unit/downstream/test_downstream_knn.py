@@ -52,7 +52,7 @@ def test_votes_equal_their_definition(seed, k, temperature):
     rng = np.random.default_rng(seed)
     memory, queries = (unit_length(rng.normal(size=(n, 4))) for n in (9, 5))
     labels = np.eye(3)[rng.integers(0, 3, 9)]
-    found = votes(queries, memory, labels, [1, k] if k > 1 else [1], temperature)
+    found = votes(queries, memory, labels.argmax(axis=1), [1, k] if k > 1 else [1], temperature, 3)
     for size, scores in zip([1, k], found, strict=False):
         np.testing.assert_allclose(scores, slow_votes(queries, memory, labels, size, temperature), atol=1e-6)
         np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-6)
@@ -62,7 +62,7 @@ def test_more_queries_than_fit_at_once_are_all_scored():
     rng = np.random.default_rng(0)
     memory, queries = unit_length(rng.normal(size=(8, 3))), unit_length(rng.normal(size=(600, 3)))
     labels = np.eye(2)[rng.integers(0, 2, 8)]
-    (found,) = votes(queries, memory, labels, [3], 0.1)
+    (found,) = votes(queries, memory, labels, [3], 0.1, labels.shape[1])
     np.testing.assert_allclose(found, slow_votes(queries, memory, labels, 3, 0.1), atol=1e-6)
 
 

@@ -74,3 +74,54 @@ def test_names_of_neither_variant_are_refused() -> None:
         import_network({"decoder.weight": torch.zeros(1)}, [])
     with pytest.raises(AsitError, match="does not fit the model"):
         import_network({"backbone.norm.bias": torch.zeros(1)}, ["backbone.norm.weight"])
+
+
+def bomb() -> torch.Tensor:
+    """A tensor of 10^12 values in four bytes."""
+    return torch.zeros(1).expand(10**6, 1, 1000, 1000)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"teacher": [1, 2]},
+        {"teacher": "text"},
+        {"teacher": None},
+        {"teacher": {1: torch.zeros(1)}},
+        {"teacher": {"backbone.pos_embed": 3}},
+        {"teacher": {"backbone.pos_embed": [torch.zeros(1)]}},
+        {"teacher": {"backbone.patch_embed.proj.weight": bomb(), "backbone.pos_embed": torch.zeros(1, 2, 3)}},
+        {"teacher": {"backbone.patch_embed.proj.weight": torch.zeros(8, 1, 4, 4).to_sparse()}},
+        {
+            "teacher": {
+                "backbone.patch_embed.proj.weight": torch.zeros(8, 1, 4, 4),
+                "backbone.pos_embed": torch.zeros(3),
+            }
+        },
+        {
+            "teacher": {
+                "backbone.patch_embed.proj.weight": torch.zeros(8, 1, 4, 0),
+                "backbone.pos_embed": torch.zeros(1, 3, 8),
+                "backbone.blocks.0.x": torch.zeros(1),
+            }
+        },
+        {
+            "teacher": {
+                "backbone.patch_embed.proj.weight": torch.zeros(8, 1, 4, 4),
+                "backbone.pos_embed": torch.zeros(1, 3, 8),
+                "backbone.blocks.999999999.x": torch.zeros(1),
+            }
+        },
+        {"x" * 10_000: 1},
+        torch.zeros(3),
+        [],
+    ],
+    ids=range(14),
+)
+def test_other_contents_are_refused_with_the_file(tmp_path: Path, content: object) -> None:
+    path = tmp_path / "asit.pth"
+    torch.save(content, path)
+    with pytest.raises(AsitError, match=r"asit\.pth: ") as error:
+        import_model(ImportSettings(checkpoint=str(path), out=str(tmp_path / "out")))
+    assert len(str(error.value)) < 1000
+    assert not (tmp_path / "out").exists()

@@ -102,10 +102,24 @@ def test_segments_are_cut_from_recordings(tmp_path):
 def test_killed_and_rerun_gives_the_same_bytes(tmp_path, compression):
     data = corpus(tmp_path)
     command = [sys.executable, "-m", "asit.bin.make_fbank", "--data-dir", data.path, "--num-mel-bins", "40"]
-    command += ["--name", "raw", "--dither", "0.0001", "--compression", str(compression), "--out-dir"]
+    wait = f"cat '{data.wav_scp['s-007']}' |"
+    tables = {"wav.scp": data.wav_scp | {"s-007": wait}, "utt2spk": data.utt2spk}
+    data = write_data_dir(tmp_path / "waiting", tables)
+    command[command.index("--data-dir") + 1] = data.path
+    command += [
+        "--allow-pipes",
+        "true",
+        "--name",
+        "raw",
+        "--dither",
+        "0.0001",
+        "--compression",
+        str(compression),
+        "--out-dir",
+    ]
     subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
     expected = contents(tmp_path / "whole")
-    out, gate = tmp_path / "killed", data.wav_scp["s-007"]
+    out, gate = tmp_path / "killed", wait[5:-3]
     os.rename(gate, tmp_path / "kept.wav")
     os.mkfifo(gate)  # the process reaches the eighth clip and waits there
     process = subprocess.Popen([*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -217,3 +231,31 @@ def test_collection_refuses_parts_that_do_not_fit(tmp_path):
     (out / "raw.2.fbank.yaml").write_text("num_mel_bin: 40\n")
     with pytest.raises(AsitError, match=r"raw\.2\.fbank\.yaml:1: unknown option 'num_mel_bin'"):
         gather(data, out, 2)
+
+
+def test_commands_run_only_when_allowed_and_fail_alone(tmp_path, capsys):
+    source = corpus(tmp_path, 20)
+    paths = {utt: f"cat '{path}' |" for utt, path in source.wav_scp.items()} | {"s-003": "echo why >&2; exit 3 |"}
+    data = write_data_dir(tmp_path / "commands", {"wav.scp": paths, "utt2spk": source.utt2spk})
+    with pytest.raises(AsitError, match=r"0 of 20 .*--allow-pipes true"):
+        part(data.path, tmp_path / "out")
+    part(data.path, tmp_path / "out", allow_pipes=True)
+    assert "'s-003': command 'echo why >&2; exit 3 |' failed with exit code 3: why" in capsys.readouterr().err
+    part(source.path, tmp_path / "files")
+    found, expected = (read_table(tmp_path / folder / "raw.scp") for folder in ("out", "files"))
+    assert found.keys() == expected.keys() - {"s-003"}
+    assert all(read_matrix(found[u]).tobytes() == read_matrix(expected[u]).tobytes() for u in found)
+
+
+@pytest.mark.parametrize("nj", [0, 2])
+def test_other_ranges_are_named_at_the_end(tmp_path, capsys, nj):
+    data = corpus(tmp_path, 3)
+    wave, _ = soundfile.read(data.wav_scp["s-001"])
+    soundfile.write(data.wav_scp["s-001"], wave * 32768, 16000, subtype="FLOAT")
+    if nj:
+        make(data, tmp_path / "out", nj)
+    else:
+        part(data.path, tmp_path / "out")
+    said = capsys.readouterr().err
+    assert said.count("1 of 3 utterances are far louder than full scale") == 1
+    assert "s-001: samples up to" in said

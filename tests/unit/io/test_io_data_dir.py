@@ -31,7 +31,7 @@ def test_reading(right, segmented):
 @pytest.mark.parametrize(
     ("name", "line", "attribute", "message"),
     [
-        ("utt2dur", "ann-1 x", "utt2dur", "utt2dur:1: 'ann-1': could not convert"),
+        ("utt2dur", "ann-1 x", "utt2dur", "utt2dur:1: 'ann-1': expected a number, found 'x'"),
         ("utt2dur", "ann-1 -1", "utt2dur", "positive number of seconds"),
         ("utt2num_frames", "ann-1 1.5", "utt2num_frames", "utt2num_frames:1"),
         ("utt2label", "ann-1 a,,b", "utt2label", "utt2label:1: 'ann-1': an id is empty"),

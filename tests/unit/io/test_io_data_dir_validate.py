@@ -36,7 +36,7 @@ RULES = [
     ("utt2dur", "ann-3 0.5\n", "", "utt2dur: utterance 'ann-3' of utt2spk is missing"),
     ("utt2dur", "ann-3 0.5", "ann-3 0", "utt2dur:3: 'ann-3': expected a positive number of seconds"),
     ("utt2dur", "ann-3 0.5", "ann-3 0.9", "utt2dur:3: 'ann-3': says 0.9 s, the recording has 0.500 s"),
-    ("utt2num_frames", "ann-3 48", "ann-3 48.5", "utt2num_frames:3: 'ann-3': invalid literal"),
+    ("utt2num_frames", "ann-3 48", "ann-3 48.5", "utt2num_frames:3: 'ann-3': expected a whole number"),
     ("utt2num_frames", "ann-3 48", "ann-3 47", "feats.scp:3: 'ann-3': utt2num_frames says 47 frames, found 48"),
     ("utt2label", "ann-2 dog", "ann-2 dog,", "utt2label:2: 'ann-2': an id is empty"),
     ("utt2label", "ann-2 dog", "ann-2 doge", "utt2label:2: 'ann-2': label 'doge' is not in labels.txt"),

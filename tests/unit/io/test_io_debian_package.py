@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from debian_packages import build_deb
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asit.errors import AsitError
 from asit.io.debian_package import Package, find_deb, read_deb, read_packages
@@ -83,3 +85,30 @@ def test_tables_of_packages(tmp_path: Path) -> None:
         read_packages(table, Voice)
     with pytest.raises(AsitError, match="cannot read"):
         read_packages(tmp_path / "other.tsv", Package)
+
+
+@settings(max_examples=60, deadline=2000)
+@given(st.floats(0, 0.999), st.integers(1, 255), st.booleans())
+def test_fuzz(tmp_path_factory: pytest.TempPathFactory, place: float, mask: int, cut: bool) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "p_1_all.deb"
+    data = bytearray(build_deb("1", {"usr/a.wav": b"abc"}))
+    at = int(len(data) * place)
+    data[at] ^= mask
+    path.write_bytes(bytes(data[:at] if cut else data))
+    with pytest.raises(AsitError, match=r"p_1_all\.deb: "):
+        read_deb(path, Package("p", "1", "0" * 64))
+
+
+@pytest.mark.parametrize("size", ["-60", "-1", "x", "9" * 9])
+def test_a_size_that_leads_nowhere(tmp_path: Path, package: Package, size: str) -> None:
+    """-60 made the reader look at the same member for ever."""
+    path = tmp_path / "p_1_all.deb"
+    path.write_bytes(b"!<arch>\n" + b"debian-binary".ljust(48) + size.encode().ljust(10) + b"`\n" + bytes(200))
+    with pytest.raises(AsitError, match=r"damaged package|no control\.tar"):
+        read_deb(path, package)
+
+
+def test_a_table_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes(b"package\xff")
+    with pytest.raises(AsitError, match="expected UTF-8"):
+        read_packages(tmp_path / "t", Package)

@@ -6,6 +6,8 @@ import tarfile
 import zipfile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asit.errors import AsitError
 from asit.io.extract import extract
@@ -108,3 +110,105 @@ def test_other_content_truncated_and_occupied(tmp_path):
         extract(path, tmp_path / "out")
     with pytest.raises(AsitError, match="cannot read"):
         extract(tmp_path / "none.zip", tmp_path / "out")
+
+
+def damaged(data: bytes, place: float) -> bytes:
+    at = int(len(data) * place)
+    return data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]
+
+
+BULK = [(f"x{i}.wav", os.urandom(3000)) for i in range(8)]
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9, "crc", "cut"])
+def test_damage_anywhere_is_noticed_and_leaves_nothing(tmp_path, mode, place):
+    """Also in a checksum that stands behind the last member, which tarfile never reads."""
+    path = tar(tmp_path / "a.tar", BULK, mode)
+    data = path.read_bytes()
+    end = {"crc": data[:-6] + bytes([data[-6] ^ 1]) + data[-5:], "cut": data[:-20]}
+    path.write_bytes(end[place] if place in end else damaged(data, place))
+    with pytest.raises(AsitError, match=r"a\.tar: .*fetch it anew"):
+        extract(path, tmp_path / "out")
+    assert os.listdir(tmp_path) == ["a.tar"]
+
+
+@pytest.mark.parametrize("change", ["head", "cut", "link", "self"])
+def test_a_plain_tar_that_is_damaged_or_incomplete(tmp_path, change):
+    """tarfile takes a damaged head for the end, and a link without a target for a trifle."""
+    members = list(BULK)
+    if change in ("link", "self"):
+        members.append(("y", (tarfile.LNKTYPE, "gone" if change == "link" else "y")))
+    path = tar(tmp_path / "a.tar", members, "w")
+    data = path.read_bytes()
+    if change == "head":
+        path.write_bytes(data[: 4 * 3584] + b"\xff" + data[4 * 3584 + 1 :])
+    if change == "cut":
+        path.write_bytes(data[: 4 * 3584])
+    with pytest.raises(AsitError, match=r"a\.tar: .*fetch it anew"):
+        extract(path, tmp_path / "out")
+    assert os.listdir(tmp_path) == ["a.tar"]
+
+
+def test_more_than_the_disk_holds_is_refused_before_it_is_written(tmp_path):
+    path = tmp_path / "a.tar"
+    info = tarfile.TarInfo("x")
+    info.size = 1 << 60
+    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(10240))
+    with pytest.raises(AsitError, match="needs more than"):
+        extract(path, tmp_path / "out")
+    assert os.listdir(tmp_path) == ["a.tar"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("method", "compression"),
+        ("crc", "CRC|fetch it anew"),
+        ("encrypted", "is encrypted"),
+        ("strong", "is encrypted"),
+        ("cut", "fetch it anew"),
+    ],
+)
+def test_zips_that_cannot_be_read(tmp_path, change, says):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.wav", os.urandom(2000))
+    data = bytearray(path.read_bytes())
+    central = data.index(b"PK\1\2")
+    if change == "method":
+        data[8:10] = data[central + 10 : central + 12] = b"\x63\0"
+    elif change == "crc":
+        data[500] ^= 1
+    elif change in ("encrypted", "strong"):
+        data[6] |= (flag := 1 if change == "encrypted" else 0x40)
+        data[central + 8] |= flag
+    else:
+        data = data[:-40]
+    path.write_bytes(bytes(data))
+    with pytest.raises(AsitError, match=says):
+        extract(path, tmp_path / "out")
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+@settings(max_examples=60, deadline=2000)
+@given(st.sampled_from(["w", "w:gz", "w:xz", "w:bz2", "zip"]), st.floats(0, 0.999), st.integers(1, 255), st.booleans())
+def test_fuzz(tmp_path_factory, mode, place, mask, cut):
+    """A changed byte or a cut: everything is unpacked, or there is an error and nothing."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    path = folder / "a"
+    if mode == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in BULK[:3]:
+                archive.writestr(name, content)
+    else:
+        tar(path, BULK[:3], mode)
+    data, at = bytearray(path.read_bytes()), int(path.stat().st_size * place)
+    data[at] ^= mask
+    path.write_bytes(bytes(data[:at] if cut else data))
+    try:
+        extract(path, folder / "out")
+    except AsitError:
+        assert os.listdir(folder) == ["a"]
+    else:
+        assert len([p for p in (folder / "out").rglob("*") if p.is_file()]) == 3 + 1

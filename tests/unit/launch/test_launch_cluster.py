@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from asit.launch.agent import exit_code
+from asit.launch.contract import DRY_RUN
 from asit.launch.grid_engine import GridEngine, _tasks
 from asit.launch.scheduler import SINGLE
 from asit.launch.slurm import Slurm
@@ -39,7 +40,9 @@ def slurm(tmp_path, monkeypatch):
     return command
 
 
-def run(folder, *words, code=0):
+def run(folder, *words, code=None):
+    """Run asit-run-slurm; it has to end with ``code``, by default 0, or that of a dry run."""
+    code = (DRY_RUN if "--dry-run" in words else 0) if code is None else code
     done = subprocess.run([*COMMAND, *words], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -127,6 +130,19 @@ def test_dry_run_shows_the_submission_and_submits_nothing(slurm, tmp_path):
         assert part in text
     assert not (tmp_path / "submitted").exists()
     assert not (tmp_path / "log/x.log").exists()
+
+
+@pytest.mark.parametrize("back_end", ["slurm", "grid_engine", "pbs"])
+def test_dry_run_needs_no_scheduler(tmp_path, monkeypatch, back_end):
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    command = [sys.executable, "-c", f"import sys; from asit.bin.run_{back_end} import main; sys.exit(main())"]
+    words = ["JOB=1:2", "log/x.JOB.log", "true"]
+    shown = subprocess.run([*command, "--dry-run", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert shown.returncode == DRY_RUN, shown.stderr
+    assert shown.stdout.splitlines()[-1].endswith("log/q/x.sh")
+    ran = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere: run pytest as another user")

@@ -140,3 +140,16 @@ def test_options_of_clusters():
     assert not parse(["--dry-run", "false", "x.log", "true"]).dry_run
     with pytest.raises(AsitError, match="--dry-run: expected true or false, found 'maybe'"):
         parse(["--dry-run=maybe", "x.log", "true"])
+
+
+@pytest.mark.parametrize("last", ["100001", "999999999", "999999999999", "9" * 5000])
+def test_a_range_has_a_limit(last):
+    with pytest.raises(AsitError, match="100000"):
+        parse([f"JOB=1:{last}", "x.JOB.log", "true"])
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "²", "٣", "-1", "1.5", ""])
+@pytest.mark.parametrize("option", ["--num-threads", "--max-jobs-run", "--retries", "--gpu"])
+def test_numbers_of_options(option, value):
+    with pytest.raises(AsitError, match=f"{option}: expected a whole number"):
+        parse([option, value, option, value, "x.log", "true"])

@@ -40,7 +40,7 @@ def test_class_folders_of_telephone_speech(tmp_path) -> None:
             write(corpus / label / f"{i}.wav", 8000, 1.0)
     recipe = make(tmp_path, corpus)
     fbank = yaml.safe_load((recipe / "conf/fbank.yaml").read_text())
-    assert fbank == {"sample_rate": 8000, "num_mel_bins": 64}
+    assert (fbank["sample_rate"], fbank["num_mel_bins"]) == (8000, 64)
     assert yaml.safe_load((recipe / "conf/pretrain.yaml").read_text())["global_frames"] == 96
     assert default(recipe, "corpus") == f'"{corpus}"'
     assert default(recipe, "channel") == "none"

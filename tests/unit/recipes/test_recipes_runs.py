@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -9,7 +11,7 @@ from asit.config import from_dict
 from asit.downstream.knn import Settings as KnnSettings
 from asit.downstream.verify import Settings as VerifySettings
 from asit.errors import AsitError
-from asit.recipes.runs import Settings, options_of_runs, read_plan, sets, write
+from asit.recipes.runs import Settings, options_of_runs, put_aside, read_plan, sets, write
 
 RUNS = """
 draws: 2
@@ -157,7 +159,47 @@ def test_what_is_refused(recipe, change, expected) -> None:
         read_plan(str(recipe / "runs.yaml"))
 
 
-def test_two_runs_of_one_name(recipe) -> None:
-    (recipe / "runs.yaml").write_text(RUNS + "  - {task: words, train: a, test: b, config: finetune.yaml}\n")
-    with pytest.raises(AsitError, match="run 3: same task, labels and config"):
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (
+            "{task: words, train: a, test: b, config: finetune.yaml}",
+            "run 3: its folder words_all_.* are those of run 2",
+        ),
+        ("{task: words, train: a, test: b, config: other.yaml}", "run 3: its folder words_all_.* are those of run 2"),
+        (
+            "{task: speakers, labels: 10pct, train: a, test: b, config: other.yaml}",
+            "speakers_10pct.* are those of run 1",
+        ),
+        ("{task: w, train: a, test: [b, b], config: other.yaml}", "run 3: 'test': two of the name 'b'"),
+        (
+            "{task: w, train: a, test: b, config: other.yaml, systems: [scratch], trials: [x/l.txt, y/l.tsv]}",
+            "run 3: 'trials': two of the name 'l'",
+        ),
+    ],
+)
+def test_no_two_runs_share_a_folder(recipe, run, expected) -> None:
+    (recipe / "other.yaml").write_text("steps: 8\n")
+    (recipe / "runs.yaml").write_text(f"{RUNS}  - {run}\n")
+    with pytest.raises(AsitError, match=expected):
         read_plan(str(recipe / "runs.yaml"))
+
+
+def test_run_folders_are_put_aside_each_time(recipe, tmp_path) -> None:
+    exp = tmp_path / ("long and with blanks " * 6) / "exp"
+    write(settings(recipe, exp=str(exp)))
+    folder = recipe / "runs/finetune"
+    assert put_aside(folder) == []
+    for content in ("first", "second"):
+        (exp / "words_all_probe_0/test").mkdir(parents=True)
+        (exp / "words_all_probe_0/test/metrics.json").write_text(content)
+        (exp / "words_all_probe_9").mkdir(exist_ok=True)
+        assert [Path(before).name for before, _ in put_aside(folder)] == ["words_all_probe_0"]
+    kept = [(exp / f"words_all_probe_0.old-{n}/test/metrics.json").read_text() for n in (1, 2)]
+    assert kept == ["first", "second"]
+    assert (exp / "words_all_probe_9").is_dir(), "not of this plan"
+    (folder / "1.yaml").write_text("steps: 3\n")
+    with pytest.raises(AsitError, match=r"1\.yaml: 'out_dir' is missing"):
+        put_aside(folder)
+    with pytest.raises(AsitError, match="no such folder; asit-plan-runs makes it"):
+        put_aside(recipe / "none")

@@ -115,6 +115,25 @@ def test_two_runs_with_equal_tags_are_refused(tmp_path):
         lay_out(tmp_path)
 
 
+def test_only_runs_of_the_plan_are_shown(tmp_path):
+    """More seeds, a task that is gone and folders put aside stay below exp; none is a result of the present plan."""
+    for name in ("t_a_0", "t_a_1", "gone_a_0", "t_a_0.old-1"):
+        task, system, seed = name.split("_")
+        make(tmp_path / "exp" / name, 0.5 + 0.1 * (name == "t_a_0"), task=task, system=system, seed=seed)
+    for kind in ("score", "baseline", "knn", "verify"):
+        (tmp_path / "plan" / kind).mkdir(parents=True)
+    (planned,) = (tmp_path / "exp/t_a_0").iterdir()
+    (tmp_path / "plan/score/1.yaml").write_text(f"out_dir: {planned}\n")
+    text = lay_out(tmp_path, plan=(str(tmp_path / "plan"),))
+    assert cells(text, "a") == ["60.0 (1)"]
+    assert "gone" not in text
+    (tmp_path / "plan/baseline/1.yaml").write_text(f"out_dir: {tmp_path}/exp/t_b_0\n")
+    with pytest.raises(
+        AsitError, match=r"t_b_0/metrics\.json: no such file.*baseline plans it \(1 of 2.*--stage score"
+    ):
+        lay_out(tmp_path, plan=(str(tmp_path / "plan"),))
+
+
 def test_a_failed_report_leaves_the_old_one(tmp_path):
     make(tmp_path, 0.9, task="t", system="a")
     before = lay_out(tmp_path)

@@ -37,7 +37,16 @@ def test_nothing_there_is_not_an_error(tmp_path):
     assert CheckpointDir(tmp_path).load_newest() is None
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "marker", "half marker"])
+MARKERS = {
+    "half marker": '{"by',
+    "list": "[]",
+    "null": "null",
+    "types": '{"bytes": "x", "sha256": 1}',
+    "deep": "[" * 10**5,
+}
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "marker", *MARKERS])
 def test_a_damaged_one_is_passed_over(tmp_path, damage, caplog):
     checkpoints = saved(tmp_path, 1, 2)
     path = checkpoints.file(2)
@@ -50,9 +59,9 @@ def test_a_damaged_one_is_passed_over(tmp_path, damage, caplog):
     elif damage == "marker":
         path.with_suffix(".json").unlink()
     else:
-        path.with_suffix(".json").write_text('{"by')
+        path.with_suffix(".json").write_text(MARKERS[damage])
     assert checkpoints.load_newest()[0] == 1
-    assert str(path) in caplog.text
+    assert str(path.with_suffix("")) in caplog.text
 
 
 def test_a_damaged_one_does_not_count_as_kept(tmp_path):
@@ -66,7 +75,21 @@ def test_a_damaged_one_does_not_count_as_kept(tmp_path):
 def test_all_damaged_is_an_error(tmp_path):
     checkpoints = saved(tmp_path, 1)
     os.truncate(checkpoints.file(1), 0)
-    with pytest.raises(AsitError, match="none of the 1 checkpoints is usable"):
+    with pytest.raises(AsitError, match="none of the 1 completed checkpoints is usable"):
+        checkpoints.load_newest()
+
+
+def test_killed_before_the_first_marker_is_a_run_that_has_not_begun(tmp_path, caplog):
+    checkpoints = saved(tmp_path, 1)
+    checkpoints.file(1).with_suffix(".json").unlink()
+    assert checkpoints.load_newest() is None
+    assert "never completed" in caplog.text
+    checkpoints.save(1, {"step": 1})  # training has come there again
+    assert checkpoints.load_newest()[0] == 1
+    os.truncate(checkpoints.file(1), 0)  # that one was complete: it is not given up without a word
+    checkpoints.save(2, {"step": 2})
+    checkpoints.file(2).with_suffix(".json").unlink()
+    with pytest.raises(AsitError, match="none of the 1 completed"):
         checkpoints.load_newest()
 
 

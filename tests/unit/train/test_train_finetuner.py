@@ -48,7 +48,7 @@ def train(model, steps, lr=3e-3, seed=0):
         loss.backward()
         model.before_update(step)
         optimizer.step()
-        model.after_update(step)
+        model.after_update(step, torch.zeros(()))
         values.append(loss.item())
     return values
 
@@ -118,9 +118,9 @@ def test_tail_mean_is_the_mean_of_the_last_weights():
     kept = []
     after_update = model.after_update
 
-    def spy(step):
+    def spy(step, bad):
         kept.append(model.classifier.head.weight.detach().clone())
-        after_update(step)
+        after_update(step, bad)
 
     model.after_update = spy
     train(model, 6)
@@ -135,9 +135,9 @@ def test_mean_of_epochs_is_the_mean_of_the_weights_at_their_ends(tail_from, aver
     model = learner(steps=12, epoch=3, average="epochs", tail_from=tail_from)
     kept, after_update = [], model.after_update
 
-    def spy(step):
+    def spy(step, bad):
         kept.append(model.classifier.head.weight.detach().clone())
-        after_update(step)
+        after_update(step, bad)
         if step < averaged[0]:
             torch.testing.assert_close(model.evaluated().head.weight, kept[min(step, averaged[0])])
 
