@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from asit.data.loader import Batches
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 from asit.layers.block import checkpoint_blocks
 from asit.seeding import derive
 from asit.train import distributed
@@ -252,7 +252,7 @@ class Loop:
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise AsitError(
-                f"{self.checkpoints.file(step)}: made by another model: {str(error).splitlines()[0]}; give another "
+                f"{self.checkpoints.file(step)}: made by another model: {excerpt(error, 200)}; give another "
                 "--out-dir, or rename this one to begin again"
             ) from None
         for name, extra in self.extras.items():

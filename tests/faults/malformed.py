@@ -6,6 +6,7 @@ one after each, so that whoever reads the lines knows which one ended the proces
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import random
@@ -25,10 +26,11 @@ import soundfile
 import torch
 
 from asit.config.files import read_yaml
-from asit.errors import AsitError
-from asit.io import model_file, values
+from asit.errors import AsitError, command
+from asit.io import model_file
 from asit.io.ark import ArkWriter, read_matrix
 from asit.io.audio import read_audio
+from asit.io.data_dir import DataDir
 from asit.io.extract import extract
 from asit.io.table import read_table
 from asit.train.checkpoint import CheckpointDir, load_tensors
@@ -37,15 +39,16 @@ SECONDS, MEMORY = 10, 6 << 30  # what reading one small input may take
 MUTATIONS = 25
 
 
-def _spec(path: Path) -> None:
-    read_matrix(path.read_text(encoding="utf-8"))
+def _feats(path: Path) -> None:
+    for spec in read_table(path).values():
+        read_matrix(spec)
 
 
-def _segment(path: Path) -> None:
-    try:
-        values.parse_segment(path.read_text(encoding="utf-8"))
-    except ValueError as reason:  # as documented; whoever reads the table adds file and line
-        raise AsitError(str(reason)) from None
+def _segments(path: Path) -> None:
+    folder = path.parent / f"{path.name}.data"
+    folder.mkdir()
+    (folder / "segments").write_bytes(path.read_bytes())
+    _ = DataDir(str(folder)).segments
 
 
 def _marker(path: Path) -> None:
@@ -58,8 +61,8 @@ def _marker(path: Path) -> None:
 
 READERS: dict[str, Callable[[Path], object]] = {
     "scp": read_table,
-    "segments": _segment,
-    "ark spec": _spec,
+    "segments": _segments,
+    "feats.scp": _feats,
     "ark": lambda p: read_matrix(f"{p}:2"),
     "YAML": read_yaml,
     "model file": model_file.load,
@@ -116,8 +119,8 @@ def _seeds(folder: Path) -> dict[str, list[bytes]]:
     spec = (folder / "whole.scp").read_text().split(maxsplit=1)[1].strip()
     return {
         "scp": [b"a x.ark:12\nb x.ark:40\nc y.ark:7[1:3]\n"],
-        "segments": [b"rec 0.5 1.25"],
-        "ark spec": [spec.encode(), f"{spec}[2:5]".encode(), f"{spec}[:,1:2]".encode()],
+        "segments": [b"u1 rec 0.5 1.25\nu2 rec 2 3\n"],
+        "feats.scp": [f"u {spec}{part}\n".encode() for part in ("", "[2:5]", "[:,1:2]")],
         "ark": [(folder / "whole.ark").read_bytes()],
         "YAML": [b"steps: 10\nlr: 1e-3\nmodel: vit\nmasking: {ratio: [0.5, 0.7]}\n"],
         "model file": [_model({"asit": json.dumps({"kind": "backbone", "mels": 16})})],
@@ -147,14 +150,16 @@ def _written(folder: Path) -> dict[str, list[bytes]]:
     bombs = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
     )
+    segments = [b"r 1", b"r 2 1", b"r nan 1", b"r 0 inf", b"r x y", b"r -1 2", b"r " + b"9" * 5000 + b" 1", b"\xff 0 1"]
     json_values = [b"[]", b"null", b"3", b'"x"', b"{}", b"[" * 20_000, b"\xff", b"9" * 5000]
     return {
         "scp": [b"", b"\n", b"a\n", b"a x", b"b x\na x\n", b"a x\na y\n", b"a \0\n", b"a x\r\n", b"\xef\xbb\xbfa x\n"],
-        "segments": [b"", b"r 1", b"r 2 1", b"r nan 1", b"r 0 inf", b"r x y", b"r -1 2", b"r " + b"9" * 5000 + b" 1"],
-        "ark spec": [b"", *((ark + s).encode() for s in specs)],
+        "segments": [b"", *(b"u " + s + b"\n" for s in segments)],
+        "feats.scp": [b"", *(f"u {ark}{s}\n".encode() for s in specs)],
         "ark": [b"", b"xx\0B", b"a \0BFM \x04" + struct.pack("<i", 2**31 - 1) + b"\x04" + struct.pack("<i", 2**31 - 1)],
-        "YAML": [b"[" * 20_000, b"a: " + b"9" * 400, bombs.encode(), b"a: 1\na: 2\n", b"- 1\n", b"a: !!python/name:os\n",
-                 b"? [1]\n: 2\n", b"\t", b"a: &a [*a]\n", b"a: 2001-99-99\n", b"\xff\xfe", b"&a *a"],
+        "YAML": [b"[" * 20_000, b"a: " + b"9" * 400, bombs.encode(), b"a: 1\na: 2\n", b"- 1\n",
+                 b"a: !!python/name:os\n", b"? [1]\n: 2\n", b"\t", b"a: &a [*a]\n", b"a: 2001-99-99\n", b"\xff\xfe",
+                 b"&a *a"],
         "model file": [_model(None), *(_model({"asit": v.decode("latin-1")}) for v in json_values)],
         "checkpoint": [b"", _bytes(lambda s: torch.save([1], s)), _bytes(lambda s: torch.save({"format": 9}, s)),
                        _bytes(lambda s: torch.save({"format": 1, "x": Path("x")}, s))],
@@ -192,6 +197,17 @@ def inputs(folder: Path) -> Iterator[tuple[str, str, bytes]]:
             yield f"{kind}: {way} {i}", kind, bytes(content)
 
 
+def _seen(error: AsitError) -> str:
+    """What a user of a command sees."""
+
+    def body() -> None:
+        raise error
+
+    with contextlib.redirect_stderr(io.StringIO()) as stream:
+        command(body)()
+    return stream.getvalue()
+
+
 def _attempt(reader: Callable[[Path], object], path: Path) -> str:
     def late(*_: object) -> None:
         raise TimeoutError(f"more than {SECONDS} s")
@@ -200,10 +216,9 @@ def _attempt(reader: Callable[[Path], object], path: Path) -> str:
     signal.alarm(SECONDS)
     try:
         reader(path)
-    except AsitError:
-        return "refused"
-    except UnicodeDecodeError:
-        return "refused" if path.suffix == ".text" else "FAILED: UnicodeDecodeError"
+    except AsitError as error:
+        lines = _seen(error).splitlines()
+        return "refused" if len(lines) == 1 else f"FAILED: {len(lines)} lines: {lines}"[:150]
     except BaseException as error:
         return f"FAILED: {type(error).__name__}: {str(error)[:120]}"
     finally:
@@ -218,8 +233,7 @@ def main() -> None:
     for number, (name, kind, content) in enumerate(inputs(folder)):
         if number < first:
             continue
-        # These two readers get a word, not a file: that it is UTF-8 is seen to before.
-        path = folder / f"{number}{'.text' if kind in ('segments', 'ark spec') else ''}"
+        path = folder / str(number)
         path.write_bytes(content)
         print(json.dumps({"begin": number}), flush=True)
         print(json.dumps({"input": name, "kind": kind, "outcome": _attempt(READERS[kind], path)}), flush=True)

@@ -18,7 +18,7 @@ import safetensors.numpy
 import soundfile
 from killing import Command, Kill, children
 
-from asit.train.logging import read_metrics
+from asit.train.run_log import read_metrics
 
 UTTS = [f"s{i % 2}-{i:02d}" for i in range(8)]
 TRAIN = "--steps 12 --warmup-steps 2 --batch-size 4 --threads 1 --ngpu 0 --tensorboard false --log-every 1"
@@ -56,13 +56,14 @@ COMMANDS = {
         "0",
     ],
 }
+TRAININGS = ("pretrain", "finetune")
 SPEED = ("clips_per_second", "wait_share", "seconds_left")  # of the machine, not of the run
 SOAK = 12
 
 
 def words_of(command: str, workers: int = 0) -> list[str]:
     """The command's options."""
-    return [*COMMANDS[command], *([str(workers)] if command in ("pretrain", "finetune") else [])]
+    return [*COMMANDS[command], *([str(workers)] if command in TRAININGS else [])]
 
 
 def run(home: Path, command: str, words: list[str], kill: Kill | None = None) -> tuple[int, str]:
@@ -99,6 +100,11 @@ def prepare(home: Path) -> None:
         assert code == 0, f"{command}: {errors}"
 
 
+def temporaries(home: Path) -> list[str]:
+    """Files under names that no command reads."""
+    return sorted(p.name for p in home.rglob("*") if ".tmp-" in p.name)
+
+
 def result(home: Path, command: str) -> dict[str, bytes | list]:
     """What a command leaves: its files byte by byte, and the lines of its losses."""
     folder = {"make_fbank": "new", "collect_feats": "data/set"}.get(command, "exp/new")
@@ -113,9 +119,8 @@ def result(home: Path, command: str) -> dict[str, bytes | list]:
         elif path.suffix == ".safetensors":  # its metadata hold times
             tensors = safetensors.numpy.load_file(path)
             left[name] = [(k, str(v.dtype), v.shape, v.tobytes()) for k, v in sorted(tensors.items())]
-        elif path.is_file() and command in ("make_fbank", "collect_feats", "evaluate"):
-            if path.suffix not in (".log", ".jsonl") and path.name != ".lock":
-                left[name] = path.read_bytes()
+        elif path.is_file() and command not in TRAININGS and path.suffix != ".log" and path.name != ".lock":
+            left[name] = path.read_bytes()
     assert left, f"{folder} is empty"
     return left
 
@@ -161,6 +166,7 @@ class Workplace:
         found, expected = result(home, command), self.whole(command, words)
         different = sorted(k for k in found.keys() | expected.keys() if found.get(k) != expected.get(k))
         assert not different, f"differs from the undisturbed run: {different}"
+        assert not temporaries(home), f"temporary files stayed: {temporaries(home)}"
 
 
 def killed(command: str, kill: Kill, workers: int = 0) -> Callable[[Workplace, Path], tuple[int, int]]:
@@ -185,7 +191,8 @@ def one_rank_killed(rank: int) -> Callable[[Workplace, Path], tuple[int, int]]:
     """A check: two ranks, one dies at some step; the run ends by itself and continues bit-equal."""
 
     def check(place: Workplace, home: Path) -> tuple[int, int]:
-        words = [*words_of("pretrain"), "--num-procs", "2", "--batch-size", "2", "--steps", "60"]
+        words = [*words_of("pretrain"), "--num-procs", "2"]
+        words[words.index("--batch-size") + 1], words[words.index("--steps") + 1] = "2", "60"
         place.whole("pretrain", words)
         process = Command(home, "pretrain", words)
         limit = time.monotonic() + 120
@@ -294,7 +301,7 @@ def _cases() -> list[Case]:
         add(export, "pretrain", "os:replace", moment, (1,), r"backbone\.safetensors$", fast=(1,))
         add(export, "pretrain", "os:replace", moment, (1,), r"done\.json$")
     loaders = "A loader's worker killed, or their parent"
-    item = "asit.data.dataset:FeatureDataset.__getitem__"
+    item = "asit.data.crops:CropDataset.__getitem__"
     add(loaders, "pretrain", item, "before", (3, 9), workers=2, worker=True)
     add(loaders, "pretrain", UPDATE, "before", (3, 8), workers=2)
     averaging = "Killed in fine-tuning with averaged weights"
@@ -334,6 +341,8 @@ def try_case(place: Workplace, case: Case) -> dict:
         row["outcome"] = f"skipped: {reason}"
     except Exception as error:
         row["outcome"] = f"FAILED: {' '.join(str(error).split())[:300]}"
-        row["kills"] = 0 if "not reached" in str(error) or "disk" in case.name else SOAK if "Soak" in case.promise else 1
-    row["left"] = sum(".tmp-" in p.name for p in home.rglob("*"))
+        row["kills"] = (
+            0 if "not reached" in str(error) or "disk" in case.name else SOAK if "Soak" in case.promise else 1
+        )
+    row["left"] = len(temporaries(home))
     return {**row, "seconds": round(time.monotonic() - began, 1)}
