@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -119,6 +120,8 @@ def result(home: Path, command: str) -> dict[str, bytes | list]:
         elif path.suffix == ".safetensors":  # its metadata hold times
             tensors = safetensors.numpy.load_file(path)
             left[name] = [(k, str(v.dtype), v.shape, v.tobytes()) for k, v in sorted(tensors.items())]
+        elif name == "metrics.json":  # says when, where and how long
+            left[name] = [(k, v) for k, v in json.loads(path.read_text()).items() if k not in ("seconds", "provenance")]
         elif path.is_file() and command not in TRAININGS and path.suffix != ".log" and path.name != ".lock":
             left[name] = path.read_bytes()
     assert left, f"{folder} is empty"
@@ -179,6 +182,8 @@ def killed(command: str, kill: Kill, workers: int = 0) -> Callable[[Workplace, P
         if kill.worker:
             assert code > 0, f"exit code {code}: the place in a worker was not reached, or its death was not noticed"
             assert "Traceback" not in errors, "a traceback when a loader's worker was killed"
+            last = errors.strip().splitlines()[-1]
+            assert "error: a process that loads data died" in last, f"said at the end: {last}"
         else:
             assert code == -signal.SIGKILL, f"the place was not reached: exit code {code}: {errors[-300:]}"
         place.ends_equal(home, command, words)
