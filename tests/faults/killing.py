@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["killing", "torch._dynamo", "asit.bin.pretrain", "asit.bin.finetune"])
+SLOW = ["torch._dynamo", "PIL.Image", "matplotlib.backends.backend_agg", "matplotlib.figure", "asit.methods.asit"]
+CONTEXT.set_forkserver_preload(["killing", *SLOW, "asit.bin.pretrain", "asit.bin.finetune", "asit.bin.evaluate"])
 LIMIT = 240  # seconds of one command, on a machine that is busy
 
 
@@ -81,6 +82,9 @@ def _child(home: str, errors: str, command: str, words: list[str], kill: Kill | 
     os.dup2(stream, 1)
     os.dup2(stream, 2)
     os.chdir(home)
+    # The kernel outlives the process: what fsync adds, against power cuts, no kill can show, and on a busy disk it waits
+    # for seconds.
+    os.fsync = lambda descriptor: None
     sys.argv = [f"asit-{command}", *words]
     main = importlib.import_module(f"asit.bin.{command}").main
     if kill:
