@@ -82,8 +82,7 @@ def _child(home: str, errors: str, command: str, words: list[str], kill: Kill | 
     os.dup2(stream, 1)
     os.dup2(stream, 2)
     os.chdir(home)
-    # The kernel outlives the process: what fsync adds, against power cuts, no kill can show, and on a busy disk it waits
-    # for seconds.
+    # The kernel outlives the process: what fsync adds, against power cuts, no kill can show, and it is slow.
     os.fsync = lambda descriptor: None
     sys.argv = [f"asit-{command}", *words]
     main = importlib.import_module(f"asit.bin.{command}").main
