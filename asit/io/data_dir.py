@@ -15,7 +15,7 @@ from functools import cached_property
 
 from asit.errors import AsitError, excerpt
 from asit.io import data_dir_stale
-from asit.io.atomic import write_text
+from asit.io.atomic import sweep, write_text
 from asit.io.table import read_table, read_text, write_table
 from asit.io.values import (
     Segment,
@@ -171,6 +171,7 @@ def write_data_dir(path: str | os.PathLike[str], tables: Mapping[str, Mapping[st
             where = f"{name} but not in utt2spk" if odd in table else f"utt2spk but not in {name}"
             raise AsitError(f"{path}: '{odd}' is in {where}; give every utterance one line in each")
     if os.path.isdir(path):
+        sweep(path)
         data_dir_stale.put_aside(path, data_dir_stale.stale(path, DataDir(path).tables(), tables))
     for name, table in tables.items():
         write_table(os.path.join(path, name), table)

@@ -120,8 +120,10 @@ def load(path: str | os.PathLike[str]) -> Record:
 
 
 def discard(folder: str | os.PathLike[str]) -> None:
-    """Remove a folder's metrics.json, as whoever scores does first: no old score outlives a new one's failure."""
+    """Remove a folder's metrics.json, as whoever scores does first: no old score outlives a new one's failure. What a
+    scoring that was killed left half-written goes too."""
     atomic.remove(os.path.join(folder, NAME))
+    atomic.sweep(folder)
 
 
 def _plain(value: Any) -> Any:

@@ -21,7 +21,7 @@ from typing import Any
 
 from asit.config import to_dict
 from asit.errors import AsitError
-from asit.io.atomic import write_text
+from asit.io.atomic import sweep, write_text
 from asit.train import distributed, processes, signals
 from asit.train.checkpoint import CheckpointDir, DirLock
 from asit.train.distributed import Place
@@ -92,6 +92,8 @@ def opened(out_dir: Path, train: TrainSettings) -> Iterator[Place]:
         try:
             with DirLock(out_dir) if place.main else nullcontext():
                 start_log(out_dir, place.main)
+                for orphan in sweep(out_dir) if place.main else ():
+                    log.info("removed %s, left behind by a run that was killed", orphan)
                 log.info("%s", shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]))
                 log.info("%d process(es) on %s, %d CPU thread(s) each", place.size, place.device, threads)
                 yield place
