@@ -17,7 +17,8 @@ from asit.config import option
 from asit.errors import AsitError
 from asit.io.atomic import write_text
 from asit.io.table import read_text
-from asit.recipes.runs import SCORED, planned
+from asit.recipes.job_list import out_dirs
+from asit.recipes.runs import SCORED
 from asit.report import record
 from asit.report.published import Published, read_published, section
 from asit.report.record import LOWER_IS_BETTER, Record
@@ -31,7 +32,7 @@ class Settings:
     """Lay out the metrics.json files of a recipe as RESULTS.md."""
 
     plan: tuple[str, ...] = option(
-        (), "folders of asit-plan-runs, such as exp/runs: exactly the metrics.json of their runs are shown"
+        (), "folders of asit-plan-runs, such as exp/plan: exactly the metrics.json of their runs are shown"
     )
     exp_dir: str = option("exp", "without a plan: folder searched for metrics.json")
     out: str = option("RESULTS.md", "file to write")
@@ -123,8 +124,8 @@ def metrics_of(plans: Sequence[str], exp_dir: str) -> list[Path]:
     if not plans:
         return sorted(Path(exp_dir).rglob("metrics.json"))
     found: dict[Path, Path] = {}
-    for kind in (Path(plan, kind) for plan in plans for kind in SCORED):
-        found |= {place / "metrics.json": kind for place in planned(kind)}
+    for jobs in (Path(plan, f"{kind}.txt") for plan in plans for kind in SCORED):
+        found |= {place / "metrics.json": jobs for place in out_dirs(jobs)}
     missing = [path for path in found if not path.is_file()]
     if missing:
         raise AsitError(

@@ -36,9 +36,9 @@ sets=() && list_runs sets --runs "$runs" --list all
 tools=${ASIT_ROOT:-../..}/tools
 tables=(local/manifest.tsv local/packages.tsv)
 
-plan() { # the options of all runs, one file each
+plan() { # the command lines of all jobs, a list for each stage
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --seeds "$seeds" --data "$data" --exp "$exp" \
-        --out "$exp/runs" --first-only "$quick"
+        --out "$exp/plan" --first-only "$quick"
 }
 
 if begin 0 download "Packages, verified and unpacked" "${tables[@]}" -- "$clips"; then
@@ -64,24 +64,24 @@ fi
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
     plan # seeds at a time share the cores; progress in $exp/pretrain_*/train.log
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true ${short_pretrain[@]+"${short_pretrain[@]}"}
+        "$exp/plan/pretrain.txt" "$exp/log" -- --restart-changed true ${short_pretrain[@]+"${short_pretrain[@]}"}
 fi
 
 if begin 5 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml conf/finetune_keyword.yaml; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true ${short_finetune[@]+"${short_finetune[@]}"}
+        "$exp/plan/finetune.txt" "$exp/log" -- --restart-changed true ${short_finetune[@]+"${short_finetune[@]}"}
 fi
 
 if begin 6 score "Score on the test sets; trivial baseline"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        asit-evaluate "$exp/runs/score" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+        "$exp/plan/score.txt" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
 fi
 
 if begin 7 report "The table" -- "$results"; then
-    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "asterisk: results" \
+    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "asterisk: results" \
         --run-command "egs/asterisk/run.sh --seeds $seeds --nj $nj"
     show_results "$results"
 fi

@@ -48,9 +48,9 @@ mapfile -t csv_files < <(printf "$csv_dir/%s\n" "${lists[@]/%/_segments.csv}" cl
 ((ngpu > 0)) && pretrain_cmd=$cuda_cmd || pretrain_cmd=$train_cmd
 ((finetune_ngpu > 0)) && finetune_cmd=$cuda_cmd || finetune_cmd=$train_cmd
 
-plan() { # the options of all runs, one file each
+plan() { # the command lines of all jobs, a list for each stage
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "$pool" --init "$init" --seeds "$seeds" \
-        --data "$data" --exp "$exp" --out "$exp/runs"
+        --data "$data" --exp "$exp" --out "$exp/plan"
 }
 
 if begin 0 download "The official lists" -- "${csv_files[@]}"; then
@@ -90,24 +90,24 @@ if begin 4 pretrain "Pretrain without labels, or import released weights" "$runs
     [[ -z $released ]] || asit-import-model --checkpoint "$released" --out "$init"
     plan
     "$tools/run_jobs.sh" --cmd "$pretrain_cmd" --nj 1 --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
+        "$exp/plan/pretrain.txt" "$exp/log" -- --restart-changed true
 fi
 
 if begin 5 finetune "Fine-tune with fixed schedules" "$runs" conf; then
     plan
     "$tools/run_jobs.sh" --cmd "$finetune_cmd" --nj 1 --ngpu "$finetune_ngpu" --share-cores true --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
+        "$exp/plan/finetune.txt" "$exp/log" -- --restart-changed true
 fi
 
 if begin 6 score "Score on the evaluation set"; then
     plan
     "$tools/run_jobs.sh" --cmd "$finetune_cmd" --nj 1 --ngpu "$((finetune_ngpu > 0))" --share-cores true \
-        asit-evaluate "$exp/runs/score" "$exp/log"
+        "$exp/plan/score.txt" "$exp/log"
     cat "$exp"/log/score.*.log
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "AudioSet: results" \
+    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "AudioSet: results" \
         --note "$data/found.md" --published conf/published.yaml \
         --run-command "egs/audioset/run.sh --audio-dir … --runs $runs --seeds $seeds"
     show_results "$results"

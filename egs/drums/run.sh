@@ -41,9 +41,9 @@ sets=() && list_runs sets --runs "$runs" --list all
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 tools=${ASIT_ROOT:-../..}/tools
 
-plan() { # the options of all runs, one file each
+plan() { # the command lines of all jobs, a list for each stage
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --init "$init" --seeds "$seeds" --data "$data" \
-        --exp "$exp" --out "$exp/runs" --first-only "$quick"
+        --exp "$exp" --out "$exp/plan" --first-only "$quick"
 }
 
 if begin 0 download "Packages of the kits" "$tables/packages.tsv"; then
@@ -73,26 +73,26 @@ if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/
     plan
     log "progress in $exp/pretrain_*/train.log"
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true ${short_pretrain[@]+"${short_pretrain[@]}"}
+        "$exp/plan/pretrain.txt" "$exp/log" -- --restart-changed true ${short_pretrain[@]+"${short_pretrain[@]}"}
 fi
 
 if begin 5 finetune "Fine-tune, pretrained and from scratch" \
     "$runs" conf/finetune_events.yaml conf/finetune_tagging.yaml; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true ${short_finetune[@]+"${short_finetune[@]}"}
+        "$exp/plan/finetune.txt" "$exp/log" -- --restart-changed true ${short_finetune[@]+"${short_finetune[@]}"}
 fi
 
 if begin 6 score "Score on the test sets; trivial baseline"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        asit-evaluate "$exp/runs/score" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+        "$exp/plan/score.txt" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
 fi
 
 if begin 7 report "The table" local/more_metrics.py -- "$results"; then
-    local/more_metrics.py --plan "$exp/runs" --out "$exp/more_metrics.md"
-    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "drums: results" \
+    local/more_metrics.py --plan "$exp/plan" --out "$exp/more_metrics.md"
+    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "drums: results" \
         --note "$exp/more_metrics.md" --run-command "egs/drums/run.sh --seeds $seeds"
     show_results "$results"
 fi

@@ -36,9 +36,9 @@ sets=() && list_runs sets --runs "$runs" --pool "train_fold{fold}" --init "$init
 trains=() && for set in "${sets[@]}"; do [[ $set != train_* ]] || trains+=("$set"); done
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
-plan() { # the options of all runs, one file each; each fold pretrains on what it trains on
+plan() { # the command lines of all jobs, a list for each stage; each fold pretrains on what it trains on
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "train_fold{fold}" --init "$init" \
-        --seeds "$seeds" --exp "$exp" --out "$exp/runs"
+        --seeds "$seeds" --exp "$exp" --out "$exp/plan"
 }
 
 if begin 0 download "The corpus" -- "$copy"; then
@@ -66,24 +66,24 @@ fi
 if begin 4 pretrain "Pretrain without labels, for each fold" "$runs" "$pretrain_config"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
+        "$exp/plan/pretrain.txt" "$exp/log" -- --restart-changed true
 fi
 
 if begin 5 finetune "Fine-tune on four folds, five times" "$runs" "${runs%/*}"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
+        "$exp/plan/finetune.txt" "$exp/log" -- --restart-changed true
 fi
 
 if begin 6 score "Score each on the fifth; trivial baseline"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        asit-evaluate "$exp/runs/score" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+        "$exp/plan/score.txt" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "ESC-50: results" \
+    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "ESC-50: results" \
         --published conf/published.yaml --run-command "egs/esc50/run.sh --seeds $seeds"
     show_results "$results"
 fi

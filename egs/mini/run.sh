@@ -33,9 +33,9 @@ done_dir=$exp/.done
 sets=() && list_runs sets --runs "$runs" --list all
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
-plan() { # the options of all runs, one file each
+plan() { # the command lines of all jobs, a list for each stage
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --seeds "$seeds" --data "$data" --exp "$exp" \
-        --out "$exp/runs" --first-only "$quick"
+        --out "$exp/plan" --first-only "$quick"
 }
 
 if begin 0 data "Data directories from the corpus" "$corpus/manifest.tsv" "$corpus/splits" -- "$data/all/wav.scp"; then
@@ -56,24 +56,24 @@ fi
 if begin 3 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
     plan # two seeds at a time share the cores; progress in $exp/pretrain_*/train.log
     ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true ${short_pretrain[@]+"${short_pretrain[@]}"}
+        "$exp/plan/pretrain.txt" "$exp/log" -- --restart-changed true ${short_pretrain[@]+"${short_pretrain[@]}"}
 fi
 
 if begin 4 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml conf/finetune_keyword.yaml; then
     plan
     ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true ${short_finetune[@]+"${short_finetune[@]}"}
+        "$exp/plan/finetune.txt" "$exp/log" -- --restart-changed true ${short_finetune[@]+"${short_finetune[@]}"}
 fi
 
 if begin 5 score "Score on the test sets; trivial baseline"; then
     plan
     ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        asit-evaluate "$exp/runs/score" "$exp/log"
-    ../../tools/run_jobs.sh --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+        "$exp/plan/score.txt" "$exp/log"
+    ../../tools/run_jobs.sh --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
 fi
 
 if begin 6 report "The table" -- "$results"; then
-    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "mini: results" \
+    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "mini: results" \
         --run-command "egs/mini/run.sh --seeds $seeds"
     show_results "$results"
 fi

@@ -43,9 +43,9 @@ unpacked=("${names[@]/#/downloads/}")
 [[ -z $corpus ]] || unpacked=("$corpus")
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
-plan() { # the options of all runs, one file each
+plan() { # the command lines of all jobs, a list for each stage
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool train --init "$init" --seeds "$seeds" \
-        --data "$data" --exp "$exp" --out "$exp/runs"
+        --data "$data" --exp "$exp" --out "$exp/plan"
 }
 
 if begin 0 download "The official archives" "$archives" -- "${unpacked[@]}"; then
@@ -77,26 +77,26 @@ fi
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
+        "$exp/plan/pretrain.txt" "$exp/log" -- --restart-changed true
 fi
 
 if begin 5 finetune "Fine-tune; the validation set selects" "$runs" "${runs%/*}"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
+        "$exp/plan/finetune.txt" "$exp/log" -- --restart-changed true
 fi
 
 if begin 6 score "Score on the official test set; trivial baseline"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        asit-evaluate "$exp/runs/score" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+        "$exp/plan/score.txt" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    plans=("$exp/runs")
+    plans=("$exp/plan")
     for done in exp/*/.done/report; do # the other task's table too, once there is one
-        [[ ! -f $done || $done == "$done_dir/report" ]] || plans+=("${done%/.done/report}/runs")
+        [[ ! -f $done || $done == "$done_dir/report" ]] || plans+=("${done%/.done/report}/plan")
     done
     asit-report --plan "${plans[@]}" --out "$results" --done-dir "$done_dir" --title "Speech Commands: results" \
         --published conf/published.yaml --run-command "egs/speechcommands/run.sh --task $task --seeds $seeds"

@@ -38,9 +38,9 @@ read -r -a places <<<"$sources"
 sets=(iden_train iden_valid iden_test dev_train dev_valid veri_test)
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
-plan() { # the options of all runs, one file each
+plan() { # the command lines of all jobs, a list for each stage
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "$pool" --init "$init" --seeds "$seeds" \
-        --exp "$exp" --out "$exp/runs"
+        --exp "$exp" --out "$exp/plan"
 }
 
 fetch() { # fetch NAME SHA256: one list
@@ -73,25 +73,25 @@ fi
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "data/$pool/stats.yaml"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj 1 --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
+        "$exp/plan/pretrain.txt" "$exp/log" -- --restart-changed true
 fi
 
 if begin 5 finetune "Fine-tune on identification, with all speakers and without those of the trials" "${runs%/*}"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
+        "$exp/plan/finetune.txt" "$exp/log" -- --restart-changed true
 fi
 
 if begin 6 score "Score identification and verification"; then
     plan
     score=("$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --share-cores true)
-    "${score[@]}" asit-evaluate "$exp/runs/score" "$exp/log"
-    "${score[@]}" asit-knn "$exp/runs/knn" "$exp/log"
-    "${score[@]}" asit-verify "$exp/runs/verify" "$exp/log"
+    "${score[@]}" "$exp/plan/score.txt" "$exp/log"
+    "${score[@]}" "$exp/plan/knn.txt" "$exp/log"
+    "${score[@]}" "$exp/plan/verify.txt" "$exp/log"
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "VoxCeleb1: results" \
+    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "VoxCeleb1: results" \
         --published conf/published.yaml --run-command "egs/voxceleb1/run.sh --seeds $seeds"
     show_results "$results"
 fi
