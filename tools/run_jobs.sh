@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Run the command lines of a list that asit-plan-runs has written, as one job array.
 #
-#   tools/run_jobs.sh [options] <list> <log-dir> [-- <option>...]
-#   tools/run_jobs.sh --cmd "$train_cmd" --nj 2 exp/plan/finetune.txt exp/log -- --steps 20
+#   tools/run_jobs.sh [options] <list> <log-dir>
+#   tools/run_jobs.sh --cmd "$train_cmd" --nj 2 --args "--steps 20" exp/plan/finetune.txt exp/log
 #
-# Job n runs line n of the list, with the options after --. The lines are shown first: each may also be pasted into a
+# Job n runs line n of the list, with the options of --args. The lines are shown first: each may also be pasted into a
 # shell (after `. ./path.sh`). Logs are <log-dir>/<name of list>.<n>.log. An empty list is nothing to do. Lines of the
 # logs with WARNING are shown at the end.
 set -euo pipefail
@@ -14,12 +14,17 @@ cmd="asit-run-local"            # job back end, such as "asit-run-slurm --mem 8G
 ngpu=none                       # GPUs of each job, which the command gets as --ngpu; 0: CPU; none: as its options say
 threads=0                       # CPU threads of each job, for a command with --threads; 0: as its options say
 share_cores=false               # without GPUs, threads: this machine's cores, divided by the jobs at a time
+args=""                         # more options of each command, quoted as for a shell; they win over those of the list
 force=false                     # begin again: rename the --out-dir of every line to <out_dir>.old-<n> first
 parse_leading_options "$@"
-if ((${#words[@]} < 2)) || [[ ${words[2]---} != -- ]]; then
-    echo "usage: ${0##*/} [options] <list> <log-dir> [-- <option>...]; --help lists the options" >&2 && exit 2
+if ((${#words[@]} != 2)); then
+    echo "usage: ${0##*/} [options] <list> <log-dir>; --help lists the options" >&2 && exit 2
 fi
-list=${words[0]} log_dir=${words[1]%/} more=("${words[@]:3}")
+list=${words[0]} log_dir=${words[1]%/} more=()
+if [[ $args == *[![:space:]]* ]]; then # as words
+    args=$(xargs printf '%s\n' <<<"$args") || _wrong "--args: cannot split '$args' into words; are its quotes in pairs?"
+    mapfile -t more <<<"$args"
+fi
 read -r -a job <<<"$cmd"
 [[ $ngpu =~ ^(none|[0-9]{1,9})$ ]] || _wrong "--ngpu: expected a whole number or none, found '$ngpu'"
 gpus=$((10#${ngpu/none/0}))

@@ -46,14 +46,14 @@ WORDS = "<--config><conf/one.yaml><--tags><labels=10%><it's><$HOME *>"
 
 
 def test_a_job_for_each_line(recipe):
-    done = run_jobs(recipe, "--nj", "2", "--threads=1", "plan/kind.txt", "my logs", "--", "--tags", "a b")
+    done = run_jobs(recipe, "--nj", "2", "--threads=1", "--args", "--tags 'a b'", "plan/kind.txt", "my logs")
     assert done.returncode == 0, done.stderr
     assert "3 job(s), at most 2 at a time" in done.stdout
     assert output(recipe, 3) == f"{WORDS}<--out-dir><exp/3><--threads><1><--tags><a b>"
 
 
 def test_the_lines_that_are_shown_can_be_pasted(recipe):
-    done = run_jobs(recipe, "plan/kind.txt", "my logs", "--", "--tags", "a  b")
+    done = run_jobs(recipe, "--args", '--tags "a  b"', "plan/kind.txt", "my logs")
     shown = [line for line in done.stdout.splitlines() if line.startswith("./show ")]
     assert len(shown) == 3
     pasted = subprocess.run(["bash", "-c", shown[1]], cwd=recipe, capture_output=True, text=True, check=True).stdout
@@ -107,7 +107,7 @@ def test_a_path_with_the_word_job(recipe, place):
     home.mkdir(parents=True)
     write(recipe, *[f"{LINE} JOB"] * 3)
     (recipe / "plan").rename(home / "plan")
-    done = run_jobs(recipe, f"{home}/plan/kind.txt", f"{place}/logs", "--", "--tags", "JOBXX")
+    done = run_jobs(recipe, "--args", "--tags JOBXX", f"{home}/plan/kind.txt", f"{place}/logs")
     assert done.returncode == 0, done.stderr
     log = (home / "logs/kind.2.log").read_text()
     assert f"{WORDS}<JOB><--tags><JOBXX>" in log
@@ -117,7 +117,7 @@ def test_warnings_of_jobs_reach_the_console(recipe):
     text = "echo 'x WARNING run put aside'; echo 'WARNING first word'; echo 'no WARNINGS'; test \"$2\" != bad"
     (recipe / "show").write_text(f"#!/bin/sh\n{text}\n")
     write(recipe, LINE, "./show --config bad", LINE)
-    done = run_jobs(recipe, "plan/kind.txt", "my logs", "--", "# WARNING of the command line")
+    done = run_jobs(recipe, "--args=# WARNING of the command line", "plan/kind.txt", "my logs")
     assert done.returncode == 1, "a failure stays one"
     shown = [line for line in done.stderr.splitlines() if line.startswith("kind: ")]
     assert shown == ["kind: x WARNING run put aside", "kind: WARNING first word"]
@@ -128,6 +128,7 @@ def test_cpu_is_said_to_the_command(recipe):
     assert done.returncode == 0, done.stderr
     assert re.search(r"<exp/3><--threads><[1-9]\d*><--ngpu><0>$", output(recipe, 3))
     assert "expected a whole number or none" in run_jobs(recipe, "--ngpu", "x", "plan/kind.txt", "l").stderr
+    assert "--args: cannot split" in run_jobs(recipe, "--args", "--tags 'a", "plan/kind.txt", "l").stderr
     assert "--nj: expected at least 1" in run_jobs(recipe, "--nj", "0", "plan/kind.txt", "l").stderr
     assert "--nj: expected a whole number" in run_jobs(recipe, "--nj", "two", "plan/kind.txt", "l").stderr
 
