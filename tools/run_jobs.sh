@@ -5,8 +5,8 @@
 #   tools/run_jobs.sh --cmd "$train_cmd" --nj 2 --args "--steps 20" exp/plan/finetune.txt exp/log
 #
 # Job n runs line n of the list, with the options of --args. The lines are shown first: each may also be pasted into a
-# shell (after `. ./path.sh`). Logs are <log-dir>/<name of list>.<n>.log. An empty list is nothing to do. Lines of the
-# logs with WARNING are shown at the end.
+# shell (after `. ./path.sh`). Logs are <log-dir>/<name of list>.<n>.log. An empty list is nothing to do. While the
+# jobs run, asit-watch shows their progress and their warnings.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/path.sh"
 nj=4                            # jobs at a time
@@ -42,15 +42,17 @@ fi
 ((threads == 0)) || { job+=(--num-threads "$threads") && more=(--threads "$threads" ${more[@]+"${more[@]}"}); }
 name=${list##*/} name=${name%.txt}
 job_name=$(job_word "$_root" "$log_dir" "$list" ${more[@]+"${more[@]}"})
-if $force && [[ " ${job[*]} " != *" --dry"[-_]"run "* ]]; then asit-plan-runs --put-aside "$list"; fi
+[[ " ${job[*]} " == *" --dry"[-_]"run "* ]] && dry=true || dry=false
+if $force && ! $dry; then asit-plan-runs --put-aside "$list"; fi
 log "$count job(s), at most $nj at a time; logs in $log_dir/$name.*.log"
 while IFS= read -r line; do echo "$line${more[*]:+$(printf ' %q' "${more[@]}")}"; done <"$list"
-code=0
+if ! $dry; then # whatever ends this script also ends cat, and so the watcher
+    coproc hold { cat; }
+    asit-watch --logs "$log_dir/$name.*.log" --pid "$!" --since "$(printf '%(%s)T' -1)" &
+    watcher=$! end=${hold[1]}
+fi
+code=0 # the jobs stay in the foreground: Ctrl-C has to reach any back end
 "${job[@]}" --max-jobs-run "$nj" "$job_name=1:$count" "$log_dir/$name.$job_name.log" \
     "$_root/tools/run_line.sh" "$list" "$job_name" ${more[@]+"${more[@]}"} || code=$?
-if ((code != 86)); then # what a job warns of, such as a run that began again, is for the person at the console too
-    for ((i = 1; i <= count; i++)); do
-        grep -hs '^[^#].*\bWARNING\b\|^WARNING\b' "$log_dir/$name.$i.log" || true
-    done | awk -v name="$name" '!seen[$0]++ { print name ": " $0 }' >&2
-fi
+[[ -z ${watcher-} ]] || { exec {end}>&- && wait "$watcher"; } || true
 exit "$code"

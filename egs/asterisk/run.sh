@@ -67,7 +67,7 @@ fi
 
 records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
-    plan # seeds at a time share the cores; progress in $exp/pretrain_*/train.log
+    plan # seeds at a time share the cores
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
         --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
 fi

@@ -74,7 +74,6 @@ fi
 records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/stats.yaml"; then
     plan
-    log "progress in $exp/pretrain_*/train.log"
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
         --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
 fi

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -113,14 +115,55 @@ def test_a_path_with_the_word_job(recipe, place):
     assert f"{WORDS}<JOB><--tags><JOBXX>" in log
 
 
-def test_warnings_of_jobs_reach_the_console(recipe):
-    text = "echo 'x WARNING run put aside'; echo 'WARNING first word'; echo 'no WARNINGS'; test \"$2\" != bad"
+STEP = "2026-11-26T10:27:27 INFO step {}/400 epoch 0 loss 5.4 | 181.7 clips/s, waiting 2 %, 0:34:55 left"
+
+
+def test_warnings_and_progress_of_jobs_reach_the_console(recipe):
+    (recipe / "my logs").mkdir()
+    (recipe / "my logs/kind.4.log").write_text("2026-11-26T10:27:27 WARNING of another day\n")
+    os.utime(recipe / "my logs/kind.4.log", (1e9, 1e9))
+    text = f"echo 'x WARNING run put aside'; echo 'no WARNINGS'; echo '{STEP.format(7)}'; test \"$2\" != bad"
     (recipe / "show").write_text(f"#!/bin/sh\n{text}\n")
-    write(recipe, LINE, "./show --config bad", LINE)
+    write(recipe, LINE, "./show --config bad")
     done = run_jobs(recipe, "--args=# WARNING of the command line", "plan/kind.txt", "my logs")
     assert done.returncode == 1, "a failure stays one"
-    shown = [line for line in done.stderr.splitlines() if line.startswith("kind: ")]
-    assert shown == ["kind: x WARNING run put aside", "kind: WARNING first word"]
+    shown = sorted(line for line in done.stderr.splitlines() if line.startswith("kind."))
+    progress = "step 7/400, loss 5.4, 181.7 clips/s, 0:34:55 left"
+    for number, code in ((1, 0), (2, 1)):
+        assert shown.count(f"kind.{number}: WARNING run put aside") == 1
+        assert [x for x in shown if x.startswith(f"kind.{number}: {progress}")] != [], shown
+        assert f"kind.{number}: {progress}; ended with code {code}" in shown or len(shown) == 4
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_progress_is_live_and_signals_reach_the_jobs(recipe, sent, code):
+    """Nothing is left: neither a job nor the watcher, whichever signal a terminal or a time limit sends."""
+    text = f"echo '{STEP.format(7)}'; trap 'echo >stopped; exit 7' INT TERM; while :; do sleep 0.1; done"
+    (recipe / "show").write_text(f"#!/bin/sh\n{text}\n")
+    write(recipe, LINE)
+    command = [str(SCRIPT), "plan/kind.txt", "my logs"]
+    with subprocess.Popen(
+        command,
+        cwd=recipe,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        # A shell that starts the tests in the background lets them inherit an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+    ) as process:
+        assert "kind.1: step 7/400" in next(line for line in process.stderr if line.startswith("kind."))
+        os.killpg(process.pid, sent)
+        process.stderr.read()  # to its end: whoever held it is gone
+        assert process.wait(timeout=30) == code
+    assert (recipe / "stopped").exists()
+    for _ in range(100):
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("a process of the group is left")
 
 
 def test_cpu_is_said_to_the_command(recipe):
