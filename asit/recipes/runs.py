@@ -1,4 +1,4 @@
-"""The runs of a recipe: ``conf/runs.yaml`` to one file of options for every command that is to run.
+"""The runs of a recipe: ``conf/runs.yaml`` to the command line of every job.
 
 A run is a training set, a validation set and a test set under one configuration; it is made for each seed and each
 fold, once for every system. Seed s has its own pretraining, its own draw of the small label sets and its own order of
@@ -8,17 +8,14 @@ the clips; the systems of one run differ in what their name says and in nothing 
 from __future__ import annotations
 
 import itertools
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from asit.config import entry, option, read_yaml
 from asit.errors import AsitError, nearest
-from asit.io.atomic import write_text
+from asit.recipes import job_list
 
 # system -> options of asit-finetune beside those of the configuration; their names in the report
 FINETUNED = {
@@ -35,12 +32,19 @@ UNTRAINED = {
 SYSTEMS = (*FINETUNED, *UNTRAINED)
 LISTS = ("", "all", "labelled", "pool")
 SCORED = ("score", "baseline", "knn", "verify")  # kinds that write metrics.json into their out_dir
-KINDS = ("pretrain", "finetune", *SCORED)
+COMMANDS = {
+    "pretrain": "asit-pretrain",
+    "finetune": "asit-finetune",
+    "score": "asit-evaluate",
+    "baseline": "asit-baseline",
+    "knn": "asit-knn",
+    "verify": "asit-verify",
+}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Write the options of every run of a recipe: pretraining, fine-tuning, scoring, baseline, knn, verification."""
+    """Write the command lines of a recipe's jobs: pretraining, fine-tuning, scoring, baseline, knn, verification."""
 
     runs: str = option("conf/runs.yaml", "which runs there are; docs/extending.md has its form")
     pretrain_config: str = option("conf/pretrain.yaml", "options that all pretraining runs share")
@@ -49,9 +53,11 @@ class Settings:
     seeds: int = option(1, "number of seeds, 0 to seeds - 1", least=1)
     data: str = option("data", "folder of the data directories")
     exp: str = option("exp", "folder of the experiments")
-    out: str = option("exp/runs", f"folder of the files: <out>/{{{','.join(KINDS)}}}/<number>.yaml")
+    out: str = option(
+        "exp/plan", f"folder of the lists, a command line for each job: <out>/{{{','.join(COMMANDS)}}}.txt"
+    )
     first_only: bool = option(False, "only the first run of each task, to try a recipe")
-    put_aside: str = option("", "write nothing; rename the out_dir of every file in this folder to <out_dir>.old-<n>")
+    put_aside: str = option("", "write nothing; rename the --out-dir of every line of this list to <out-dir>.old-<n>")
     list: str = option(
         "", "write nothing; print the names of all data directories, the labelled ones, or the pool", LISTS
     )
@@ -180,19 +186,24 @@ def sets(plan: Plan, pool: str, which: str = "all") -> list[str]:
 
 
 def options_of_runs(settings: Settings) -> dict[str, list[dict[str, Any]]]:
-    """Options of every run by kind. Raises as :func:`read_plan`."""
+    """Options of every run by kind. What a configuration file says stays there, and ``config`` names the file.
+
+    Raises as :func:`read_plan`.
+    """
     plan = read_plan(settings.runs)
     if settings.first_only:
         plan = plan._replace(runs=tuple({run.task: run for run in reversed(plan.runs)}.values()), folds=plan.folds[:1])
-    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in COMMANDS}
     for turn in turns(plan, settings.seeds):
         init = settings.init or f"{settings.exp}/{_pretraining(settings.pool, turn)}/backbone.safetensors"
-        pretrain = {**_read(settings.pretrain_config), "data_dir": f"{settings.data}/{turn.name(settings.pool)}"}
+        pretrain = {"config": settings.pretrain_config, "data_dir": f"{settings.data}/{turn.name(settings.pool)}"}
         pretrain |= {"out_dir": str(Path(init).parent), "seed": turn.seed}
         if not settings.init and pretrain not in found["pretrain"]:
             found["pretrain"].append(pretrain)
         for run in plan.runs:
             _add(found, run, turn, init, settings, plan.folder)
+    if found["pretrain"] and not Path(settings.pretrain_config).is_file():
+        raise AsitError(f"{settings.pretrain_config}: no such file; it holds the options of pretraining")
     return found
 
 
@@ -211,17 +222,18 @@ def _add(
     tests = {turn.name(test): [f"test={test}"] * (len(run.test) > 1) for test in run.test}
     for system in run.systems:
         out = f"{settings.exp}/{run.name}_{system}_{turn.suffix}"
-        own = {"train_dir": train, "valid_dir": valid, "out_dir": out}
-        if system in UNTRAINED:
-            shared = {k: v for k, v in _read(folder / run.config).items() if k in UNTRAINED[system]} | own
-            shared |= {"model": init} if system == "knn" else {}
+        sets = {"train_dir": train, "valid_dir": valid} if valid else {"train_dir": train}
+        config = str(folder / run.config)
+        if system in UNTRAINED:  # its command knows few of the options in the file, and would refuse the others
+            taken = {name: value for name, (value, _) in read_yaml(config).items() if name in UNTRAINED[system]}
+            shared = {**({"model": init} if system == "knn" else {}), **taken, **sets}
             for test, tag in tests.items():
                 place = {"test_dir": f"{settings.data}/{test}", "out_dir": f"{out}/{test}", "tags": tags + tag}
                 found[system].append({**shared, **place})
             continue
-        shown, options = FINETUNED[system]
-        own |= {"init": init, "seed": turn.seed, "tags": [*tags, f"system={shown}"], **options}
-        found["finetune"].append({**_read(folder / run.config), **own})
+        shown, own = FINETUNED[system]
+        own = {"out_dir": out, "seed": turn.seed, "tags": [*tags, f"system={shown}"], **own}
+        found["finetune"].append({"config": config, "init": init, **sets, **own})
         for name_of_list in run.trials:
             stem = Path(name_of_list).stem
             compared = {"trials": f"{settings.data}/{name_of_list}", "data_dir": f"{settings.data}/{next(iter(tests))}"}
@@ -233,56 +245,9 @@ def _add(
             found["score"].append({**score, "out_dir": f"{out}/{test}", "tags": tag})
 
 
-def _read(path: str | Path) -> dict[str, Any]:
-    """The options in a configuration file."""
-    return {name: value for name, (value, _) in read_yaml(path).items()}
-
-
 def write(settings: Settings) -> dict[str, int]:
-    """Write all files, in place of those of an earlier call; returns how many there are of each kind."""
+    """Write the list of every kind, in place of those of an earlier call; returns how many jobs each has."""
     runs = options_of_runs(settings)
-    for kind, files in runs.items():
-        folder = Path(settings.out, kind)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for number, values in enumerate(files, 1):
-            write_text(folder / f"{number}.yaml", yaml.safe_dump(values, sort_keys=False))
-    return {kind: len(files) for kind, files in runs.items()}
-
-
-def put_aside(folder: str | Path) -> list[tuple[str, str]]:
-    """Rename the ``out_dir`` of every file in a folder of a plan; returns (folder, new name) of those that were there.
-
-    The new name is the first free one of ``<out_dir>.old-1``, ``<out_dir>.old-2``, ...
-
-    Raises:
-        AsitError: a file without ``out_dir``, a folder that cannot be renamed.
-    """
-    moved = []
-    for place in planned(folder):
-        if not place.exists():
-            continue
-        free = next(path for n in itertools.count(1) if not (path := Path(f"{place}.old-{n}")).exists())
-        try:
-            place.rename(free)
-        except OSError as error:
-            raise AsitError(f"{place}: cannot rename it to {free}: {error.strerror}") from None
-        moved.append((str(place), str(free)))
-    return moved
-
-
-def planned(folder: str | Path) -> list[Path]:
-    """The ``out_dir`` of every file in a folder of a plan, in the order of their numbers, each once.
-
-    Raises:
-        AsitError: no such folder, a file without ``out_dir``.
-    """
-    if not Path(folder).is_dir():
-        raise AsitError(f"{folder}: no such folder; asit-plan-runs makes it")
-    found: list[Path] = []
-    for path in sorted(Path(folder).glob("*.yaml"), key=lambda path: (len(path.name), path.name)):
-        content = _read(path)
-        if "out_dir" not in content:
-            raise AsitError(f"{path}: 'out_dir' is missing; asit-plan-runs writes these files")
-        found.append(Path(str(content["out_dir"])))
-    return list(dict.fromkeys(found))
+    for kind, jobs in runs.items():
+        job_list.write(Path(settings.out, f"{kind}.txt"), [job_list.line(COMMANDS[kind], job) for job in jobs])
+    return {kind: len(jobs) for kind, jobs in runs.items()}

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from asit.config import option
 from asit.errors import AsitError
-from asit.io.atomic import write_text
 from asit.io.table import read_text
-from asit.recipes.runs import SCORED, planned
+from asit.recipes.job_list import out_dirs
+from asit.recipes.runs import SCORED
 from asit.report import record
 from asit.report.published import Published, read_published, section
 from asit.report.record import LOWER_IS_BETTER, Record
@@ -31,10 +31,12 @@ class Settings:
     """Lay out the metrics.json files of a recipe as RESULTS.md."""
 
     plan: tuple[str, ...] = option(
-        (), "folders of asit-plan-runs, such as exp/runs: exactly the metrics.json of their runs are shown"
+        (), "folders of asit-plan-runs, such as exp/plan: exactly the metrics.json of their runs are shown"
     )
-    exp_dir: str = option("exp", "without a plan: folder searched for metrics.json")
-    out: str = option("RESULTS.md", "file to write")
+    exp_dirs: tuple[str, ...] = option(
+        ("exp",), "without a plan: folder searched for metrics.json; several: experiments to compare with each other"
+    )
+    out: str = option("", "file to write, such as RESULTS.md; empty: print it")
     title: str = option("Results", "heading of the file")
     run_command: str = option("", "the recipe's command line, shown as it was typed")
     done_dir: str = option("", "folder of the recipe's records of finished stages; shows their minutes when given")
@@ -63,8 +65,8 @@ class Cell:
         return f"{mean:.1f} ± {100 * statistics.stdev(self.values):.1f} ({len(self.values)})"
 
 
-def write_results(settings: Settings) -> int:
-    """Write the file; returns the number of metrics.json files in it.
+def results(settings: Settings) -> str:
+    """The content of RESULTS.md.
 
     Raises:
         AsitError: no metrics.json although nothing published is to be shown, one without the table or row tag, two
@@ -84,18 +86,17 @@ def write_results(settings: Settings) -> int:
         parts.append(_origin([run for _, run in runs], settings))
     if settings.done_dir and runs:
         parts.append(_minutes(settings.done_dir))
-    write_text(settings.out, "\n\n".join(parts) + "\n")
-    return len(runs)
+    return "\n\n".join(parts) + "\n"
 
 
 def collect(settings: Settings) -> list[tuple[Path, Record]]:
     """The metrics.json of the plans, or all below the experiment folder, sorted by path.
 
-    Raises as :func:`write_results`.
+    Raises as :func:`results`.
     """
-    paths = metrics_of(settings.plan, settings.exp_dir)
+    paths = metrics_of(settings.plan, *settings.exp_dirs)
     if not paths and not settings.published:
-        where = ", ".join(settings.plan) or settings.exp_dir
+        where = ", ".join(settings.plan or settings.exp_dirs)
         raise AsitError(f"{where}: expected metrics.json files below it, found none; run the scoring stage")
     runs: list[tuple[Path, Record]] = []
     seen: dict[tuple, Path] = {}
@@ -123,8 +124,8 @@ def metrics_of(plans: Sequence[str], exp_dir: str) -> list[Path]:
     if not plans:
         return sorted(Path(exp_dir).rglob("metrics.json"))
     found: dict[Path, Path] = {}
-    for kind in (Path(plan, kind) for plan in plans for kind in SCORED):
-        found |= {place / "metrics.json": kind for place in planned(kind)}
+    for jobs in (Path(plan, f"{kind}.txt") for plan in plans for kind in SCORED):
+        found |= {place / "metrics.json": jobs for place in out_dirs(jobs)}
     missing = [path for path in found if not path.is_file()]
     if missing:
         raise AsitError(

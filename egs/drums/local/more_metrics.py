@@ -21,7 +21,7 @@ SHOWN = {"balanced_accuracy": ("balanced accuracy in %", 100), "auc": ("AUC in %
 class MoreSettings:
     """Where the scores are and where the table goes."""
 
-    plan: tuple[str, ...] = option(("exp/runs",), "folders of asit-plan-runs whose runs are shown")
+    plan: tuple[str, ...] = option(("exp/plan",), "folders of asit-plan-runs whose runs are shown")
     out: str = option("exp/more_metrics.md", "file to write")
 
 

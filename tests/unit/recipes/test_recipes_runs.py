@@ -1,17 +1,19 @@
-"""conf/runs.yaml to files of options."""
+"""conf/runs.yaml to command lines."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
-import yaml
 
-from asit.config import from_dict
+from asit.config import from_dict, parse
+from asit.downstream.finetune import Settings as FinetuneSettings
 from asit.downstream.knn import Settings as KnnSettings
 from asit.downstream.verify import Settings as VerifySettings
 from asit.errors import AsitError
-from asit.recipes.runs import Settings, options_of_runs, put_aside, read_plan, sets, write
+from asit.recipes.job_list import out_dirs, put_aside
+from asit.recipes.runs import COMMANDS, Settings, options_of_runs, read_plan, sets, write
 
 RUNS = """
 draws: 2
@@ -33,7 +35,7 @@ def recipe(tmp_path):
 
 def settings(recipe, **more) -> Settings:
     own = {"runs": str(recipe / "runs.yaml"), "pretrain_config": str(recipe / "pretrain.yaml")}
-    return from_dict(Settings, {**own, "out": str(recipe / "runs"), **more})
+    return from_dict(Settings, {**own, "out": str(recipe / "plan"), **more})
 
 
 def test_systems_of_a_run_differ_in_their_name_only(recipe) -> None:
@@ -49,7 +51,8 @@ def test_systems_of_a_run_differ_in_their_name_only(recipe) -> None:
     assert pretrained["tags"] == ["task=speakers", "labels=10%", "seed=0", "system=pretrained"]
     assert tuned[3]["freeze_backbone"] is True
     assert [run["train_dir"] for run in tuned[::4]] == ["data/few_0", "data/few_1"]
-    assert tuned[2]["valid_dir"] == ""
+    assert "valid_dir" not in tuned[2]
+    assert "lr" not in tuned[0], "what the file says stays there"
 
 
 def test_every_test_set_is_scored(recipe) -> None:
@@ -123,7 +126,7 @@ def test_list_and_first(recipe) -> None:
     assert {run["train_dir"] for run in first} == {"data/few_0", "data/train"}
 
 
-def test_files_of_an_earlier_plan_go(recipe) -> None:
+def test_lines_of_an_earlier_plan_go(recipe) -> None:
     assert write(settings(recipe, seeds=2)) == {
         "pretrain": 2,
         "finetune": 8,
@@ -133,9 +136,32 @@ def test_files_of_an_earlier_plan_go(recipe) -> None:
         "verify": 0,
     }
     assert write(settings(recipe))["finetune"] == 4
-    files = sorted(path.name for path in (recipe / "runs/finetune").iterdir())
-    assert files == ["1.yaml", "2.yaml", "3.yaml", "4.yaml"]
-    assert yaml.safe_load((recipe / "runs/finetune/2.yaml").read_text())["from_scratch"] is True
+    assert sorted(path.stem for path in (recipe / "plan").iterdir()) == sorted(COMMANDS)
+    assert (recipe / "plan/knn.txt").read_text() == ""
+    assert (recipe / "plan/finetune.txt").read_text().count("\n") == 4
+
+
+def test_a_line_is_the_whole_command(recipe) -> None:
+    """Its words, as a shell splits them, are accepted by the command and say all that the run is."""
+    write(settings(recipe, data="my data"))
+    line = (recipe / "plan/finetune.txt").read_text().splitlines()[1]
+    command, *words = shlex.split(line)
+    assert (command, COMMANDS["finetune"]) == ("asit-finetune", "asit-finetune")
+    made = parse(FinetuneSettings, words)
+    assert (made.train_dir, made.valid_dir, made.from_scratch) == ("my data/few_0", "my data/dev", True)
+    assert (made.train.lr, made.train.steps, made.train.seed) == (1e-3, 7, 0), "of the configuration, in 'my conf'"
+    assert made.tags == ("task=speakers", "labels=10%", "seed=0", "system=from scratch")
+    assert out_dirs(recipe / "plan/finetune.txt")[1] == Path(made.out_dir)
+    first = (recipe / "plan/pretrain.txt").read_text()
+    conf = shlex.quote(str(recipe / "pretrain.yaml"))
+    assert first == f"asit-pretrain --config {conf} --data-dir 'my data/pool' --out-dir exp/pretrain_0 --seed 0\n"
+
+
+def test_a_pretraining_configuration_has_to_be_there(recipe) -> None:
+    (recipe / "pretrain.yaml").unlink()
+    with pytest.raises(AsitError, match=r"pretrain.yaml: no such file"):
+        write(settings(recipe))
+    assert write(settings(recipe, init="b.safetensors"))["pretrain"] == 0
 
 
 @pytest.mark.parametrize(
@@ -188,18 +214,21 @@ def test_no_two_runs_share_a_folder(recipe, run, expected) -> None:
 def test_run_folders_are_put_aside_each_time(recipe, tmp_path) -> None:
     exp = tmp_path / ("long and with blanks " * 6) / "exp"
     write(settings(recipe, exp=str(exp)))
-    folder = recipe / "runs/finetune"
-    assert put_aside(folder) == []
+    jobs = recipe / "plan/finetune.txt"
+    assert put_aside(jobs) == []
     for content in ("first", "second"):
         (exp / "words_all_probe_0/test").mkdir(parents=True)
         (exp / "words_all_probe_0/test/metrics.json").write_text(content)
         (exp / "words_all_probe_9").mkdir(exist_ok=True)
-        assert [Path(before).name for before, _ in put_aside(folder)] == ["words_all_probe_0"]
+        assert [Path(before).name for before, _ in put_aside(jobs)] == ["words_all_probe_0"]
     kept = [(exp / f"words_all_probe_0.old-{n}/test/metrics.json").read_text() for n in (1, 2)]
     assert kept == ["first", "second"]
     assert (exp / "words_all_probe_9").is_dir(), "not of this plan"
-    (folder / "1.yaml").write_text("steps: 3\n")
-    with pytest.raises(AsitError, match=r"1\.yaml: 'out_dir' is missing"):
-        put_aside(folder)
-    with pytest.raises(AsitError, match="no such folder; asit-plan-runs makes it"):
-        put_aside(recipe / "none")
+    for wrong in ("asit-finetune --steps 3", "asit-finetune --out-dir", "asit-finetune --out-dir 'a"):
+        with jobs.open("a") as stream:
+            stream.write(f"{wrong}\n")
+        with pytest.raises(AsitError, match=r"finetune\.txt:5: expected a command line with --out-dir, .* found"):
+            put_aside(jobs)
+        jobs.write_text("".join(jobs.read_text().splitlines(keepends=True)[:4]))
+    with pytest.raises(AsitError, match="no such list of jobs; asit-plan-runs writes it"):
+        put_aside(recipe / "none.txt")
