@@ -90,6 +90,8 @@ class FbankSettings:
         for name in ("dither", "energy_floor"):
             _expect(getattr(self, name) >= 0, name, "zero or more", getattr(self, name))
         _expect(self.waveform_scale > 0, "waveform_scale", "a positive factor", self.waveform_scale)
+        if not self.use_log_fbank:  # a channel multiplies energies; only to logarithms does it add
+            _expect(not self.cmn_window, "cmn_window", "0 where use_log_fbank is false", self.cmn_window)
 
     @property
     def window_size(self) -> int:
