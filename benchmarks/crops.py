@@ -24,7 +24,6 @@ from measure import Result, picture, ratio, take_turns
 from speech import log_mels
 
 from asit.config import option, parse, to_dict
-from asit.data.cache import FrameCache
 from asit.data.crops import CropDataset, CropSettings
 from asit.data.dataset import FeatureDataset
 from asit.features.fbank import FbankSettings
@@ -141,14 +140,6 @@ def datasets(store: Store, frames: int) -> dict[str, Read]:
             data.read(i, a, a + frames)
         )
         found[f"asit item of two crops, {name}"] = lambda i, a, items=items: items[i, a]
-    kept = FeatureDataset(folder)  # whatever the archives hold, once read
-    kept.cache = FrameCache(kept.num_frames, kept.num_mels, f"asit-benchmark-{os.getpid()}")
-    kept.cache.forget_name()
-    crops = CropDataset(kept, CropSettings(global_frames=frames), seed=0)
-    found["asit data set, --cache memory: checked, normalised"] = lambda i, a: kept.normalise(
-        kept.read(i, a, a + frames)
-    )
-    found["asit item of two crops, --cache memory"] = lambda i, a: crops[i, a]
     return found
 
 

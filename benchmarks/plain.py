@@ -11,7 +11,13 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from asit.layers.attention import Attention, _explicit_attention
+from asit.losses._centering import entropies
+from asit.losses._factored import Factored
+from asit.losses.local_distillation import LocalDistillation
 
 MAX_SHARE = 0.3
 
@@ -63,3 +69,36 @@ def average_one_by_one(teacher: Iterable[Tensor], student: Iterable[Tensor], mom
 def plain_adamw(groups: Sequence[dict]) -> torch.optim.AdamW:
     """AdamW with a Python loop over the parameters."""
     return torch.optim.AdamW(groups, lr=1e-4, foreach=False, fused=False)
+
+
+class PlainAttention(Attention):
+    """Two matrix products and a softmax on every device and in every precision."""
+
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """As :meth:`asit.layers.attention.Attention.forward`."""
+        b, n, d = x.shape
+        qkv = self.qkv(x).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        mask = None if valid is None else valid[:, None, None, :]
+        return self.proj(_explicit_attention(qkv, mask).transpose(1, 2).reshape(b, n, d))
+
+
+class WholeLogits(LocalDistillation):
+    """The local loss as its formula reads, with all logits at once."""
+
+    def forward(self, student: Factored, teacher: Factored, teacher_temp: float) -> dict[str, Tensor]:
+        """As :meth:`asit.losses.local_distillation.LocalDistillation.forward`."""
+        logits, teacher_logits = (x.logits().flatten(0, -2) for x in (student, teacher))
+        targets = self.centering.targets(teacher_logits, teacher_temp)
+        loss = -(targets * F.log_softmax(logits.float() / self.student_temp, dim=-1)).sum(dim=-1).mean()
+        if self.training:
+            self.centering.update(teacher_logits)
+        entropy, mean_entropy = entropies(targets)
+        return {"loss": loss, "entropy": entropy, "mean_entropy": mean_entropy}
+
+
+def as_published(module: torch.nn.Module, *kinds: type[torch.nn.Module]) -> None:
+    """Turn layers below ``module`` into those of ``kinds`` (above), which are subclasses of theirs."""
+    for child in module.modules():
+        for kind in kinds:
+            if type(child) is kind.__base__:
+                child.__class__ = kind

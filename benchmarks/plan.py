@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from plain import PlainAttention, as_published
 from torch.utils.flop_counter import FlopCounterMode
 
 from asit import registry
@@ -99,12 +100,13 @@ class Cost:
 
 def cost(size: str) -> Cost:
     """Count one clip's forward and backward passes and what a checkpoint holds."""
-    # torch counts the products of explicit attention, but not those of its fused kernel for the CPU.
     config = ROOT / "egs/mini/conf/pretrain_asit_v2.yaml"
-    settings = parse(PretrainSettings, ["--config", str(config), "--size", size, "--attention", "explicit"])
+    settings = parse(PretrainSettings, ["--config", str(config), "--size", size])
     crops, method = settings.crops, settings.method
     module = registry.load("methods", method.name)
     learner = module.build(method.settings, frames=crops.global_frames, mels=MELS, steps=1000, steps_per_epoch=100)
+    # torch counts the products of explicit attention, but not those of its fused kernel for the CPU.
+    as_published(learner, PlainAttention)
     generator = torch.Generator().manual_seed(0)
     batch = {
         "global_crops": torch.randn(2, 2, 1, crops.global_frames, MELS, generator=generator),

@@ -23,6 +23,7 @@ from measure import Result, matrix_product, picture, ratio, take_turns
 from training_step import ALL, BLOCKS, COMPILE, LEVERS, PLAIN, Step, difference, flop
 
 from asit.config import option, parse
+from asit.errors import AsitError
 
 BATCH = {"tiny": 4, "small": 2, "base": 2}
 MEMORY_BATCHES = {"tiny": (8,), "small": (4,), "base": (2, 4)}
@@ -88,15 +89,13 @@ def levers(settings: Settings, device: torch.device) -> Result:
         ["lever", *(f"{s}, {v}: {what}" for s in settings.sizes for v in settings.variants
                     for what in ("plain with it", "all without it"))],
         notes=[
-            "Speed over the plain step; 'all' is all of them together, what asit-pretrain does by default. The first "
-            "six are options and their defaults.",
-            "`--recompute` and `--chunked-loss` are for memory: see peak memory. `--cache` is for reading: see random "
-            "crops. `--compile graphs` (CUDA graphs) needs a GPU and was never run; FP8 is not offered.",
+            "Speed over the plain step; 'all' is all of them together, what asit-pretrain does by default.",
+            "The local loss and `--checkpoint-blocks` are for memory: see peak memory.",
         ],
     )  # fmt: skip
     rows = {name: [LEVERS[name]] for name in LEVERS} | {
         "all": ["all"],
-        COMPILE: ["`--compile blocks` (default: none); right: with all others"],
+        COMPILE: ["`--compile true` (default: false); right: with all others"],
     }
     for size in settings.sizes:
         for variant in settings.variants:
@@ -121,7 +120,7 @@ def memory(settings: Settings, _: torch.device) -> Result:
     result = Result(
         "memory",
         "Peak memory of the training step",
-        ["model, variant", "clips", "plain, MiB", "fast, MiB", "ratio", "--recompute blocks, MiB", "ratio",
+        ["model, variant", "clips", "plain, MiB", "fast, MiB", "ratio", "--checkpoint-blocks true, MiB", "ratio",
          "the process before, MiB"],
         notes=[
             "Largest resident set of a process that makes two steps; Python and torch are included in all columns.",
@@ -207,9 +206,7 @@ def gpu(settings: Settings, _: torch.device) -> Result:
         ],
     )
     if not torch.cuda.is_available():
-        result.rows = [[f"{s}, {v}", "not run: no GPU on this machine", *[""] * 5]
-                       for s in settings.sizes for v in settings.variants]  # fmt: skip
-        return result
+        raise AsitError("--part gpu: torch finds no GPU on this machine")
     device = torch.device("cuda")
     for size in settings.sizes:
         for variant in settings.variants:
@@ -244,7 +241,7 @@ def main() -> None:
     """Run one part and save its table."""
     settings = parse(Settings)
     torch.set_num_threads(settings.threads)
-    device = torch.device("cuda" if settings.part == "gpu" and torch.cuda.is_available() else "cpu")
+    device = torch.device("cpu")
     if settings.part == "one":
         one(settings, device)
         return

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from plain import average_one_by_one, clip_one_by_one, plain_adamw, published_corruption
+from plain import (
+    PlainAttention,
+    WholeLogits,
+    as_published,
+    average_one_by_one,
+    clip_one_by_one,
+    plain_adamw,
+    published_corruption,
+)
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from asit.config import from_dict
-from asit.layers import recompute
+from asit.layers.block import checkpoint_blocks
 from asit.methods import asit
 from asit.schedules import Constant
 from asit.train.clipping import clip_gradients
@@ -31,11 +39,9 @@ VARIANTS: dict[str, dict] = {
 }  # fmt: skip
 LEVERS = {
     "bf16": "`--precision auto`: bf16 where the hardware multiplies it",
-    "attention": "`--attention auto`: the kernel by device and precision",
-    "chunked": "`--chunked-loss true`",
-    "adamw": "`--optimizer-kernel auto`: fused",
-    "recompute": "`--recompute cheap`",
-    "packed": "`--pack-views true` (v2 alone has local views)",
+    "attention": "attention: the kernel by device and precision (no option)",
+    "chunked": "local loss a few rows at a time (no option)",
+    "adamw": "fused AdamW (no option)",
     "foreach": "clipping and teacher by foreach (no option)",
     "masks": "corruption of a batch on the device (no option)",
 }
@@ -59,12 +65,12 @@ class Step:
     ) -> None:
         self.levers, self.device = levers, device
         torch.manual_seed(0)
-        options = {"size": size, "attention": "auto" if "attention" in levers else "explicit", **VARIANTS[variant]}
-        settings = from_dict(asit.Settings, {**options, "chunked_loss": "chunked" in levers,
-                                            "pack_views": "packed" in levers, **more})  # fmt: skip
+        settings = from_dict(asit.Settings, {"size": size, **VARIANTS[variant], **more})
         self.learner = asit.build(settings, frames, MELS, 1000, 100).train().to(device)
-        again = "blocks" if BLOCKS in levers else "cheap" if "recompute" in levers else "nothing"
-        recompute.choose(self.learner, again)
+        published = {"attention": PlainAttention, "chunked": WholeLogits}
+        as_published(self.learner, *(kind for lever, kind in published.items() if lever not in levers))
+        if BLOCKS in levers:
+            checkpoint_blocks(self.learner)
         if COMPILE in levers:
             compile_blocks(self.learner)
         self.masking = settings.masking.settings

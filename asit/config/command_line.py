@@ -54,6 +54,7 @@ def parse(settings: type[S], argv: Sequence[str] | None = None, prog: str | None
     for key, (_, where) in in_files.items():
         if key not in fields:
             raise AsitError(f"{where}: unknown option '{excerpt(key)}': {_hint(key, fields, names)}")
+    given = _placed(given, fields, parser)
     words = []
     for name, values in given:
         if name not in fields and name != "config":
@@ -94,11 +95,28 @@ def _options_of(argv: list[str], parser: _Parser) -> list[tuple[str, list[str]]]
         elif found:
             found[-1][1].append(word)
         else:
-            parser.error(f"unexpected '{word}': options are written --name value; see --help")
+            found.append(("", [word]))
     for name, values in found:
         if name == "config" and not values:
             parser.error("--config: expected a file")
     return found
+
+
+def _placed(
+    given: list[tuple[str, list[str]]], fields: Mapping[str, dataclasses.Field], parser: _Parser
+) -> list[tuple[str, list[str]]]:
+    """The same with words that belong to no option given to the positional ones, in order."""
+    places = [name for name, f in fields.items() if f.metadata.get("positional")]
+    found: list[tuple[str, list[str]]] = []
+    free: list[str] = []
+    for name, values in given:
+        most = 0 if not name else 1 if places and name in fields and not kind(fields[name]).many else len(values)
+        free += values[most:]
+        if name:
+            found.append((name, values[:most]))
+    if len(free) > len(places):
+        parser.error(f"unexpected '{free[len(places)]}': options are written --name value; see --help")
+    return found + [(name, [word]) for name, word in zip(places, free, strict=False)]
 
 
 def _is_short_option(word: str) -> bool:
@@ -132,7 +150,7 @@ def _sources(given: list[tuple[str, list[str]]], in_files: Mapping) -> tuple[dic
             key = variable.removeprefix(ENV_PREFIX).lower()
             values[key], where[key] = value, f"environment variable {variable}: "
     for key, words in given:
-        if words:
+        if key and words:
             values[key], where[key] = words[-1], f"{_flag(key)}: "
     return values, where
 
@@ -181,7 +199,11 @@ def _add_options(parser: _Parser, fields: Mapping[str, dataclasses.Field]) -> No
             metavar=_metavar(f),
             env_var=ENV_PREFIX + name.upper(),
         )
-    required = [f"{_flag(name)} {_metavar(f)}" for name, f in fields.items() if is_required(f)]
+    required = [
+        name.upper() if f.metadata.get("positional") else f"{_flag(name)} {_metavar(f)}"
+        for name, f in fields.items()
+        if is_required(f)
+    ]
     parser.usage = " ".join(["%(prog)s", *required, "[--option value ...]"])
 
 

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from asit.config import load, to_dict
-from asit.data.cache import FrameCache
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io.ark import lies_by_column, read_rows
+from asit.io.ark import read_rows
 from asit.io.strings import Strings, positive_integers, read_columns
 from asit.io.table import read_table
 
@@ -25,8 +24,7 @@ class FeatureDataset:
 
     ``stats``: use these instead of the directory's own (fine-tuning with a pretrained front end).
 
-    Attributes: ``utts``, ``num_frames`` int64 (clips,), ``num_mels`` F, ``stats``, ``front_end``, ``cache``: where
-    rows are kept once read, or None.
+    Attributes: ``utts``, ``num_frames`` int64 (clips,), ``num_mels`` F, ``stats``, ``front_end``.
 
     Raises:
         AsitError: a file is missing (the message names the command that makes it), or the tables disagree.
@@ -42,7 +40,8 @@ class FeatureDataset:
         if not feats.keys.equals(frames.keys):
             odd = next(iter(set(feats.keys) ^ set(frames.keys)))
             raise AsitError(
-                f"{self.path}: utterance {odd} is not in both feats.scp and utt2num_frames; run asit-fix-data-dir"
+                f"{self.path}: utterance {odd} is not in both feats.scp and utt2num_frames; extract the features again "
+                "(stage features)"
             )
         self.utts, self._specs = feats
         self.num_frames = positive_integers(str(lengths), frames, "frames")
@@ -51,7 +50,6 @@ class FeatureDataset:
         self.front_end = load(FbankSettings, front_end)
         self.stats = stats or Stats.load(self._file("stats.yaml", "asit-compute-stats (stage stats)"))
         self.num_mels = self.front_end.num_mel_bins + int(self.front_end.use_energy)
-        self.cache: FrameCache | None = None
 
     def __len__(self) -> int:
         return len(self.utts)
@@ -67,9 +65,6 @@ class FeatureDataset:
             AsitError: names the utterance: unreadable, of another shape than the tables say, or not finite.
         """
         last = int(self.num_frames[index]) if last is None else last
-        return self.cache.read(index, first, last, self._read) if self.cache else self._read(index, first, last)
-
-    def _read(self, index: int, first: int, last: int) -> np.ndarray:
         try:
             rows = read_rows(self._specs[index], first, last)
         except AsitError as error:
@@ -82,7 +77,8 @@ class FeatureDataset:
         if not np.isfinite(rows).all():
             raise AsitError(
                 f"utterance {self.utts[index]}: features hold NaN or infinite values ({self._specs[index]}); "
-                "look at its audio and extract the features again, or remove it and run asit-fix-data-dir"
+                "look at its audio and extract the features again, or take it out of utt2spk and run "
+                "asit-fix-data-dir"
             )
         return rows
 
@@ -90,11 +86,6 @@ class FeatureDataset:
         """(x - mean) / (2 std), float32, as SSAST and ASiT do; written to `out` where it is given."""
         out = np.subtract(feats, np.float32(self.stats.mean), out=out, dtype=np.float32)
         return np.divide(out, np.float32(2 * self.stats.std), out=out)
-
-    @property
-    def slow(self) -> bool:
-        """Whether a few rows cost as much as the whole clip, by the first one: its archive lies column by column."""
-        return lies_by_column(self._specs[0])
 
     @property
     def silence(self) -> float:
@@ -128,7 +119,7 @@ class FeatureDataset:
         table = read_table(path)
         for utt in self.utts:
             if utt not in table:
-                raise AsitError(f"{path}: utterance {utt} of feats.scp has no label; run asit-fix-data-dir")
+                raise AsitError(f"{path}: utterance {utt} of feats.scp has no label; add its line")
         return [table[utt] for utt in self.utts]
 
     def digest(self) -> str:

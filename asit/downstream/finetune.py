@@ -32,7 +32,6 @@ from asit.report.machine import provenance
 from asit.report.record import parse_tags
 from asit.seeding import derive
 from asit.train import distributed, run_dir
-from asit.train.caching import share_memory
 from asit.train.classifier import Classifier, HeadSettings
 from asit.train.finetuner import FineTuner
 from asit.train.finetuner import Settings as FineTunerSettings
@@ -130,15 +129,13 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
     who = run_dir.identity(
         settings,
         backbone=run_dir.file_digest(settings.init),
-        data={name: clips.digest() for name, clips in sets.items()},
+        **{f"{name}_data": clips.digest() for name, clips in sets.items()},
         stats=dataclasses.asdict(backbone.front_end.stats),
         global_batch=plan.global_batch,
     )
     if run_dir.claim(out_dir, who, place, train.restart_changed) and (out_dir / MODEL).is_file():
         log.info("%s: finished already", out_dir)
         return
-    for clips in sets.values():
-        share_memory(clips.dataset, train.cache)
     torch.manual_seed(derive(train.seed, "head"))
     classifier = Classifier(backbone.module, task.num_outputs, settings.head)
     stats, steps = backbone.front_end.stats, train.total_steps(plan.steps_per_epoch)
@@ -236,6 +233,7 @@ class Validation:
 
 def class_weights(targets: np.ndarray | MultiHot) -> np.ndarray:
     """Sampling weights (clips,): 1 / class frequency; with several labels a clip their sum, as AST weights AudioSet.
+    Clips without a label count as one class more.
 
     >>> class_weights(np.array([0, 0, 1])).tolist()
     [0.5, 0.5, 1.0]
@@ -246,7 +244,7 @@ def class_weights(targets: np.ndarray | MultiHot) -> np.ndarray:
         return 1.0 / np.bincount(targets)[targets]
     else:
         weights = (targets / np.maximum(targets.sum(axis=0), 1.0)).sum(axis=1)
-    return np.where(weights > 0, weights, weights[weights > 0].min(initial=1.0))
+    return np.where(weights > 0, weights, 1.0 / max(1, int((weights == 0).sum())))
 
 
 def _kept_weights(learner: FineTuner, best: BestWeights, selected: bool, metric: str, valid_dir: str) -> Classifier:

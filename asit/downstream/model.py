@@ -192,7 +192,9 @@ class _Facts:
         self.path, self.metadata = path, metadata
         with self.named():
             self.module = registry.load("models", self.of("model", str))
-            self.settings = from_dict(self.module.Settings, self.of("model_settings", dict))
+            settings = self.of("model_settings", dict)
+            settings.pop("attention", None)  # files of earlier versions name a kernel, which changed no result
+            self.settings = from_dict(self.module.Settings, settings)
             self.front_end = FrontEnd(from_dict(FbankSettings, self.of("front_end", dict)), self._stats())
         self.frames, self.mels = self.of("frames", int), self.of("mels", int)
         for name, most in (("frames", MOST_FRAMES), ("mels", MOST_MELS)):

@@ -23,6 +23,15 @@ def mel(frequency: float | np.ndarray) -> float | np.ndarray:
     return 1127.0 * np.log1p(np.asarray(frequency, dtype=np.float64) / 700.0)
 
 
+def mel_centres(num_mel_bins: int, low_freq: float, high_freq: float) -> np.ndarray:
+    """Centre of each filter in Hz, (F,); the inverse of :func:`mel`.
+
+    >>> mel_centres(3, 0, 8000).round().tolist()
+    [614.0, 1768.0, 3934.0]
+    """
+    return 700.0 * np.expm1(np.linspace(mel(low_freq), mel(high_freq), num_mel_bins + 2)[1:-1] / 1127.0)
+
+
 @functools.lru_cache(maxsize=32)
 def mel_filters(num_mel_bins: int, fft_size: int, sample_rate: float, low_freq: float, high_freq: float) -> np.ndarray:
     """The filters, float32 (S, F), read-only: triangles equally spaced on the mel scale between two frequencies (Hz).

@@ -53,22 +53,6 @@ def read_rows(spec: str, first: int, last: int, backend: str | None = None) -> n
     return _as_matrix(_read_file(ark_spec.narrow(ark_spec.parse(spec), first, last), load_backend(backend)), spec)
 
 
-def lies_by_column(spec: str) -> bool:
-    """Whether what ``file.ark:offset`` names is compressed with method 1 or 2, whose rows are scattered over it.
-
-    Only a hint for those who are about to read it, and who then hear what is wrong with it: False if anything is.
-    """
-    if pipes.is_pipe(spec):
-        return False
-    try:
-        parsed = ark_spec.parse(spec)
-        _open_files.get(parsed.path)  # refuses what must not be opened
-        with open(parsed.path, "rb") as stream:
-            return ark_spec.check(stream, parsed).kind == "CM"
-    except (AsitError, OSError):
-        return False
-
-
 def read_vector(spec: str, allow_pipes: bool = False, backend: str | None = None) -> np.ndarray:
     """The vector at ``file.ark:offset`` (an embedding), float32 (D,). Errors as :func:`read_matrix`."""
     array = _read(spec, allow_pipes, backend)

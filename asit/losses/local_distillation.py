@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asit.losses._centering import Centering, entropies
+from asit.losses._centering import Centering
 from asit.losses._factored import Factored, distil
 
 
@@ -20,42 +19,28 @@ class LocalDistillation(nn.Module):
 
     Args:
         prototypes, student_temp, center_momentum: as :class:`asit.losses.global_distillation.GlobalDistillation`.
-        chunked: never hold all logits at once (:mod:`asit.losses._factored`); False: as the formula reads.
     """
 
-    def __init__(
-        self, prototypes: int, student_temp: float = 0.1, center_momentum: float = 0.9, chunked: bool = True
-    ) -> None:
+    def __init__(self, prototypes: int, student_temp: float = 0.1, center_momentum: float = 0.9) -> None:
         super().__init__()
-        self.chunked = chunked
         self.student_temp = student_temp
         self.centering = Centering(prototypes, center_momentum)
 
-    def forward(self, student: Factored | Tensor, teacher: Factored | Tensor, teacher_temp: float) -> dict[str, Tensor]:
+    def forward(self, student: Factored, teacher: Factored, teacher_temp: float) -> dict[str, Tensor]:
         """The loss, then the update of the centre (in training mode).
 
         Args:
-            student: logits (..., K) of the corrupted views, or their factors.
-            teacher: logits (..., K) of the clean views, the same rows in the same order, or their factors.
+            student: factors of the logits (..., K) of the corrupted views; all logits never exist at once.
+            teacher: of the clean views, the same rows in the same order.
             teacher_temp: temperature of the teacher at this step.
 
         Returns:
             ``loss`` (scalar) and, without gradient, ``entropy`` and ``mean_entropy`` of the targets in nats.
         """
-        if self.chunked and isinstance(student, Factored) and isinstance(teacher, Factored):
-            found = distil(student, teacher, self.centering, self.student_temp, teacher_temp)
-            if self.training:
-                self.centering.update_from_sum(found.total, student.embeddings[..., 0].numel())
-            return {"loss": found.loss, "entropy": found.entropy, "mean_entropy": found.mean_entropy}
-        logits, teacher_logits = (
-            (x.logits() if isinstance(x, Factored) else x).flatten(0, -2) for x in (student, teacher)
-        )
-        targets = self.centering.targets(teacher_logits, teacher_temp)
-        loss = -(targets * F.log_softmax(logits.float() / self.student_temp, dim=-1)).sum(dim=-1).mean()
+        found = distil(student, teacher, self.centering, self.student_temp, teacher_temp)
         if self.training:
-            self.centering.update(teacher_logits)
-        entropy, mean_entropy = entropies(targets)
-        return {"loss": loss, "entropy": entropy, "mean_entropy": mean_entropy}
+            self.centering.update_from_sum(found.total, student.embeddings[..., 0].numel())
+        return {"loss": found.loss, "entropy": found.entropy, "mean_entropy": found.mean_entropy}
 
 
 def example(generator: torch.Generator) -> tuple[nn.Module, Callable[[nn.Module], Tensor]]:

@@ -24,17 +24,12 @@ class Outputs(NamedTuple):
 
 
 class PretrainingNetwork(nn.Module):
-    """ViT, projection head and reconstruction head; ``packed``: global and local views in one pass."""
+    """ViT, projection head and reconstruction head."""
 
     def __init__(
-        self,
-        backbone: VisionTransformer,
-        projection: ProjectionHead,
-        reconstruction: ReconstructionHead,
-        packed: bool = False,
+        self, backbone: VisionTransformer, projection: ProjectionHead, reconstruction: ReconstructionHead
     ) -> None:
         super().__init__()
-        self.packed = packed
         self.backbone = backbone
         self.projection = projection
         self.reconstruction = reconstruction
@@ -56,13 +51,10 @@ class PretrainingNetwork(nn.Module):
             reconstruct: whether to run the reconstruction head.
             project: whether to run the projection head.
         """
-        if local is not None and self.packed:
-            tokens, others = self.backbone.forward_packed([clips, local])
-        else:
-            tokens, others = self.backbone(clips), None if local is None else self.backbone(local)
+        tokens = self.backbone(clips)
         cls_logits = factored = output = None
         if project:
-            cls = tokens.cls if others is None else torch.cat([tokens.cls, others.cls])
+            cls = tokens.cls if local is None else torch.cat([tokens.cls, self.backbone(local).cls])
             patches = tokens.patches
             if kept is not None:
                 patches = patches.gather(1, kept[..., None].expand(-1, -1, patches.shape[-1]))

@@ -28,7 +28,7 @@ from asit.losses.reconstruction import Reconstruction
 from asit.methods._imagenet import load_imagenet
 from asit.methods._monitor import entropy_warnings
 from asit.methods._network import PretrainingNetwork
-from asit.methods._pictures import reconstruction_picture
+from asit.methods._pictures import Axes, reconstruction_picture
 from asit.methods._teacher import EmaTeacher
 from asit.models import vit
 from asit.schedules import Cosine, EpochRamp
@@ -52,12 +52,6 @@ class Settings:
     )
     rec_hidden: int = option(0, "hidden width of the reconstruction head; 0: D", least=0)
     rec_bottleneck: int = option(0, "last width of the reconstruction head; 0: D (v2); v1 has 128", least=0)
-    chunked_loss: bool = option(
-        True, "never hold all logits of the patch tokens at once: less memory and time, same values", free=True
-    )
-    pack_views: bool = option(
-        True, "global and local views in one pass of the student: fewer, larger matrix products, same values", free=True
-    )
     reconstruct_all: bool = option(False, "reconstruct every bin instead of the corrupted ones")
     global_weight: float = option(0.5, "weight of the global loss; v1 1, v2 0.5", least=0)
     local_weight: float = option(0.5, "weight of the local loss; v1 1, v2 0.5", least=0)
@@ -100,13 +94,14 @@ class ASiT(nn.Module):
         patch_prototypes = settings.patch_prototypes or settings.cls_prototypes
         temperature, momentum = settings.student_temp, settings.center_momentum
         self.global_loss = GlobalDistillation(settings.cls_prototypes, temperature, momentum)
-        self.local_loss = LocalDistillation(patch_prototypes, temperature, momentum, settings.chunked_loss)
+        self.local_loss = LocalDistillation(patch_prototypes, temperature, momentum)
         self.reconstruction_loss = Reconstruction(settings.reconstruct_all)
         self.ln_k = {"cls": math.log(settings.cls_prototypes), "patch": math.log(patch_prototypes)}
         self.teacher_temp = EpochRamp(
             settings.teacher_temp_start, settings.teacher_temp, settings.teacher_temp_epochs, steps_per_epoch
         )
         self.teacher_momentum = Cosine(settings.teacher_momentum, settings.teacher_momentum_end, steps)
+        self.axes = Axes()  # of pictures; a run sets seconds and Hz
         self._corrupt = registry.load("masking", settings.masking.name).corrupt
         self._wrapped: tuple[nn.Module] = (self.student,)  # a tuple hides DDP's wrapper from state_dict
 
@@ -199,12 +194,15 @@ class ASiT(nn.Module):
 
     @torch.no_grad()
     def pictures(self, batch: Mapping[str, Any], step: int) -> dict[str, np.ndarray]:
-        """Clean, corrupted and reconstructed spectrograms of the first clips."""
+        """Clean, corrupted and reconstructed spectrograms of the first clips, by the student without drop path."""
         clips = batch["global_crops"][0]
         generator = torch.Generator(clips.device).manual_seed(step)
         corrupted = self._corrupt(clips, self.settings.masking.settings, generator)
-        output = self.student(corrupted.clips[:3]).reconstruction
-        return {"reconstruction": reconstruction_picture(clips[:3], corrupted.clips[:3], corrupted.mask[:3], output)}
+        training = self.student.training
+        output = self.student.eval()(corrupted.clips[:3]).reconstruction
+        self.student.train(training)
+        shown = (clips[:3], corrupted.clips[:3], corrupted.mask[:3], output)
+        return {"reconstruction": reconstruction_picture(*shown, self.axes)}
 
     def _kept_tokens(self, clips: Tensor, generator: torch.Generator | None) -> Tensor | None:
         """int64 (2 * B, n): a random share of the patch positions of each clip."""
@@ -242,4 +240,4 @@ def _network(settings: Settings, frames: int, mels: int) -> PretrainingNetwork:
     )
     for head in (projection, reconstruction):
         head.apply(vit.init_weights)
-    return PretrainingNetwork(backbone, projection, reconstruction, settings.pack_views)
+    return PretrainingNetwork(backbone, projection, reconstruction)

@@ -6,7 +6,6 @@ the released ASiT checkpoints map one to one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 from asit.config import option
 from asit.errors import AsitError
 from asit.layers.block import LAYER_NORM_EPS, Block
-from asit.layers.packing import pack, unpack
 from asit.layers.patch_embed import PatchEmbed
 from asit.layers.pos_embed import fit_positions
 
@@ -42,7 +40,6 @@ class Settings:
     position_fit: str = option(
         "interpolate", "positions of a shorter input: interpolate the table or cut it", ["interpolate", "cut"]
     )
-    attention: str = option("auto", "attention kernel", ["auto", "sdpa", "explicit"], free=True)
 
 
 class Tokens(NamedTuple):
@@ -98,7 +95,7 @@ class VisionTransformer(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.grid[0] * self.grid[1], width))
         rates = [settings.drop_path * i / max(1, depth - 1) for i in range(depth)]
-        self.blocks = nn.ModuleList(Block(width, heads, settings.mlp_ratio, rate, settings.attention) for rate in rates)
+        self.blocks = nn.ModuleList(Block(width, heads, settings.mlp_ratio, rate) for rate in rates)
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         for parameter in (self.cls_token, self.pos_embed):
             nn.init.trunc_normal_(parameter, std=0.02)
@@ -123,18 +120,6 @@ class VisionTransformer(nn.Module):
             x = block(x, keys)
         x = self.norm(x)
         return Tokens(x[:, 0], x[:, 1:], valid)
-
-    def forward_packed(self, batches: Sequence[Tensor]) -> list[Tokens]:
-        """As :meth:`forward` of each of some batches (B, 1, T, F) of different T and B, in one pass.
-
-        Every linear layer sees the tokens of all batches at once; attention stays within a clip.
-        """
-        embedded = [self._embed(x)[0] for x in batches]
-        packed = [(x.shape[0], x.shape[1]) for x in embedded]
-        x = pack(embedded)
-        for block in self.blocks:
-            x = block(x, packed=packed)
-        return [Tokens(x[:, 0], x[:, 1:], None) for x in unpack(self.norm(x), packed)]
 
     def _embed(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Class token and patches with their positions, (B, 1 + N, D), and the grid of the patches."""

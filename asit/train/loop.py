@@ -20,20 +20,20 @@ from torch import Tensor, nn
 
 from asit.data.loader import Batches
 from asit.errors import AsitError
-from asit.layers import recompute
+from asit.layers.block import checkpoint_blocks
 from asit.seeding import derive
 from asit.train import distributed
 from asit.train.checkpoint import CheckpointDir
 from asit.train.clipping import clip_gradients
-from asit.train.compiling import begin_step, compile_blocks
+from asit.train.compiling import compile_blocks
 from asit.train.distributed import Place
 from asit.train.guard import Guard
 from asit.train.learner import Batch, Learner, Stateful
-from asit.train.logging import MetricLog, Progress, line
 from asit.train.optimizer import Optimizer
 from asit.train.param_groups import param_groups
 from asit.train.precision import use_bf16
 from asit.train.run_dir import differences
+from asit.train.run_log import MetricLog, Progress, line
 from asit.train.settings import TrainSettings
 from asit.train.signals import PREEMPTED, StopRequest, StopWhileWaitingError
 
@@ -71,9 +71,10 @@ class Loop:
         self.steps_per_epoch = batches.plan.steps_per_epoch
         self.total = settings.total_steps(self.steps_per_epoch)
         self.module: nn.Module = learner.to(place.device).train()  # type: ignore[attr-defined]
-        recompute.choose(self.module, settings.recompute)
-        if settings.compile != "none":
-            compile_blocks(self.module, settings.compile == "graphs")
+        if settings.checkpoint_blocks:
+            checkpoint_blocks(self.module)
+        if settings.compile:
+            compile_blocks(self.module)
         lr = settings.lr_of_step(self.steps_per_epoch, batches.plan.global_batch)
         decay = settings.weight_decay_of_step(self.steps_per_epoch)
         self.optimizer = Optimizer(groups or param_groups(learner.trained_module()), settings, lr, decay)
@@ -108,11 +109,15 @@ class Loop:
         try:
             with StopRequest() as stop:
                 while self.step < self.total:
-                    try:
+                    batch = None
+                    # The exception must be gone before the process ends: its traceback holds the loading processes.
+                    with contextlib.suppress(StopWhileWaitingError):
                         batch = self._update(stream, progress, stop)
-                    except StopWhileWaitingError:
+                    if batch is None:
                         self.save()
                         self._leave(stop)
+                    if told := progress.cost(self.step):
+                        log.info("%s", told)
                     self._report(batch, logs, progress)
                     late = 0 < self.settings.save_minutes * 60 < time.monotonic() - saved_at
                     due = self.settings.save_every > 0 and self.step % self.settings.save_every == 0
@@ -145,8 +150,6 @@ class Loop:
             torch.manual_seed(derive(self.settings.seed, "torch", step, micro, self.place.rank))
             self.generator.manual_seed(derive(self.settings.seed, "learner", step, micro, self.place.rank))
             last = micro == accum - 1
-            if self.settings.compile == "graphs":
-                begin_step()
             with contextlib.nullcontext() if last else self._sync():
                 with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
                     losses = self.learner.losses(batch, step, self.generator)

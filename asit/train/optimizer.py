@@ -19,9 +19,7 @@ class Optimizer:
     ) -> None:
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
         beta1, beta2 = settings.betas
-        self._fused = settings.optimizer_kernel in ("auto", "fused")  # the fastest on every device that has it
-        how = {"fused": True} if self._fused else {"foreach": settings.optimizer_kernel == "foreach"}
-        self._torch = kind(list(groups), lr=0.0, betas=(beta1, beta2), eps=settings.eps, weight_decay=0.0, **how)
+        self._torch = kind(list(groups), lr=0.0, betas=(beta1, beta2), eps=settings.eps, weight_decay=0.0, fused=True)
         self.lr, self.weight_decay = lr, weight_decay
         self._parameters = [p for g in self._torch.param_groups for p in g["params"]]
 
@@ -37,17 +35,13 @@ class Optimizer:
         """One update with the schedules' values at ``step``.
 
         ``bad`` is a float32 scalar on the device: 1 leaves parameters, moments and step counts as they are. The
-        fused kernel looks at it there (the mechanism of ``torch.amp.GradScaler``), so that nothing waits for the
-        host; the others must wait.
+        fused kernel looks at it there (the mechanism of ``torch.amp.GradScaler``), so that nothing waits for the host.
         """
         lr, weight_decay = self.lr[step], self.weight_decay[step]
         for group in self._torch.param_groups:
             group["lr"] = lr * group["lr_scale"]
             group["weight_decay"] = weight_decay if group["decay"] else 0.0
-        if self._fused:
-            self._torch.grad_scale, self._torch.found_inf = None, bad
-        elif bad:
-            return
+        self._torch.grad_scale, self._torch.found_inf = None, bad
         self._torch.step()
 
     def state_dict(self) -> dict[str, Any]:

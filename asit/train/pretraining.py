@@ -17,17 +17,19 @@ from asit.data.crops import CropDataset, CropSettings
 from asit.data.dataset import FeatureDataset
 from asit.data.loader import Batches
 from asit.data.sampler import BatchPlan
+from asit.errors import AsitError, excerpt
+from asit.features.mel import mel_centres
 from asit.io import model_file
 from asit.io.atomic import write_text
+from asit.methods._pictures import Axes
 from asit.seeding import derive
 from asit.train import distributed, run_dir
-from asit.train.caching import share_memory
 from asit.train.loop import Loop
+from asit.train.run_log import FEWEST
 from asit.train.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 SMALL_POOL_HOURS = 10.0
-FEW_STEPS = 700
 FEW_PROTOTYPES = 1024  # published: 8192; with so many the teacher of a small pool stays almost uniform
 MUCH_PADDING = 0.05
 BACKBONE = "backbone.safetensors"
@@ -80,17 +82,11 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
     if done and done.get("export") == settings.export and (out_dir / BACKBONE).is_file():
         log.info("%s: finished already", out_dir)
         return
-    share_memory(features, train.cache)
     for message in worries(settings, crops, steps):
         log.warning("%s", message)
     torch.manual_seed(derive(train.seed, "init"))
-    learner = registry.load("methods", settings.method.name).build(
-        settings.method.settings,
-        frames=settings.crops.global_frames,
-        mels=features.num_mels,
-        steps=steps,
-        steps_per_epoch=plan.steps_per_epoch,
-    )
+    learner = build_learner(settings, features.num_mels, steps, plan.steps_per_epoch)
+    learner.axes = picture_axes(features)
     log.info("%d updates, %d an epoch, %d clips each", steps, plan.steps_per_epoch, plan.global_batch)
     if place.main:
         write_text(out_dir / "config.yaml", yaml.safe_dump(to_dict(settings), sort_keys=False))
@@ -109,6 +105,30 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
         log.info("finished: %s", out_dir / BACKBONE)
 
 
+def build_learner(settings: PretrainSettings, mels: int, steps: int, steps_per_epoch: int) -> Any:
+    """The method's learner for these crops.
+
+    Raises:
+        AsitError: sizes that do not fit each other, or of which no network can be made.
+    """
+    build = registry.load("methods", settings.method.name).build
+    try:
+        frames = settings.crops.global_frames
+        return build(settings.method.settings, frames=frames, mels=mels, steps=steps, steps_per_epoch=steps_per_epoch)
+    except (RuntimeError, MemoryError, OverflowError, TypeError, ValueError) as error:
+        raise AsitError(
+            f"no network of these sizes can be made: {excerpt(error, 200)}; lower --embed-dim, --depth or the sizes of "
+            "the heads"
+        ) from None
+
+
+def picture_axes(features: FeatureDataset) -> Axes:
+    """Seconds and Hz of the features' frames and mel bins."""
+    front_end = features.front_end
+    hertz = mel_centres(front_end.num_mel_bins, front_end.low_freq, front_end.high_edge)
+    return Axes(front_end.frame_shift / 1000, hertz if features.num_mels == len(hertz) else None)
+
+
 def worries(settings: PretrainSettings, crops: CropDataset, steps: int) -> list[str]:
     """What is known to make pretraining useless or harmful, found before it starts."""
     found = []
@@ -122,8 +142,8 @@ def worries(settings: PretrainSettings, crops: CropDataset, steps: int) -> list[
             f"{100 * crops.padded_share:.0f} % of the crops will be padded, a shortcut for the global loss: "
             "use --short-clips skip or a smaller --global-frames"
         )
-    if steps < FEW_STEPS:
-        found.append(f"{steps} updates are planned; below about {FEW_STEPS} pretraining tends to hurt: raise --steps")
+    if steps < FEWEST:
+        found.append(f"{steps} updates are planned; below about {FEWEST} pretraining tends to hurt: raise --steps")
     return found
 
 

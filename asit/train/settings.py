@@ -6,10 +6,7 @@ from dataclasses import dataclass
 
 from asit.config import option
 from asit.errors import AsitError
-from asit.layers import recompute
 from asit.schedules import Constant, Cosine, Schedule, StepDecay
-from asit.train import compiling
-from asit.train.caching import CHOICES as CACHES
 from asit.train.precision import CHOICES
 
 
@@ -48,24 +45,13 @@ class TrainSettings:
     precision: str = option(
         "auto", "arithmetic of the forward pass; auto: bf16 (autocast) where the hardware has it", choices=CHOICES
     )
-    optimizer_kernel: str = option(
-        "auto",
-        "one kernel for all parameters, one for each operation, or a loop over the parameters; auto: fused",
-        choices=("auto", "fused", "foreach", "loop"),
-        free=True,
+    compile: bool = option(
+        False, "torch.compile the transformer's blocks; meant for GPUs, no gain was measured on a CPU", free=True
     )
-    compile: str = option(
-        "none",
-        "torch.compile the transformer's blocks, or run them as CUDA graphs besides (GPU only); no gain was measured "
-        "on a CPU",
-        choices=compiling.CHOICES,
-        free=True,
-    )
-    recompute: str = option(
-        "cheap",
-        "what the backward pass makes again instead of keeping it: nothing; cheap: weights in bf16 and activation "
-        "functions; blocks: all inside a transformer block (least memory, a forward pass more)",
-        choices=recompute.CHOICES,
+    checkpoint_blocks: bool = option(
+        False,
+        "keep the inputs of the transformer's blocks alone and compute the rest again in the backward pass: much less "
+        "memory, a forward pass more",
         free=True,
     )
     ngpu: int | None = option(
@@ -77,13 +63,6 @@ class TrainSettings:
         1, "data-loading processes per training process; 0: load in the training process", least=0, free=True
     )
     prefetch: int = option(4, "batches each data-loading process keeps ready", least=1, free=True)
-    cache: str = option(
-        "auto",
-        "keep features once read in memory that the processes of a machine share; auto: where the archives lie "
-        "column by column (compression 1 and 2) and half of the free memory holds them",
-        choices=CACHES,
-        free=True,
-    )
     restart_changed: bool = option(
         False,
         "when the run in the output folder has other options or data: put it aside as <folder>.old-<n> and begin "

@@ -13,7 +13,7 @@ from daemons import kill, wait_until, with_variable
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from small_pool import make_pool
 
-from asit.train.logging import read_metrics
+from asit.train.run_log import read_metrics
 
 # Nothing random that differs between one process and two: no corruption, no stochastic depth.
 SETTINGS = """

@@ -32,7 +32,7 @@ def main() -> None:
         with np.load(golden.HERE / f"asit_{variant}_step.npz") as stored:
             arrays = {name: stored[name] for name in stored.files}
         run = golden.Golden(variant, arrays, json.loads(str(arrays.pop("config"))))
-        golden.test_three_steps(run, pack_views=True)
+        golden.test_three_steps(run)
         golden.test_schedules(run)
         columns[variant] = dict(checked)
     print("| | v1 | v2 |\n|---|---|---|")

@@ -38,7 +38,7 @@ def golden(request) -> Golden:
     return Golden(request.param, arrays, json.loads(str(arrays.pop("config"))))
 
 
-def build_learner(golden: Golden, pack_views: bool = True) -> asit.ASiT:
+def build_learner(golden: Golden) -> asit.ASiT:
     c = golden.config
     weights = WEIGHTS[golden.variant]
     settings = from_dict(
@@ -48,7 +48,6 @@ def build_learner(golden: Golden, pack_views: bool = True) -> asit.ASiT:
             "depth": c["depth"],
             "heads": c["heads"],
             "drop_path": 0.0,
-            "pack_views": pack_views,
             "head_hidden": c["head_hidden"],
             "head_bottleneck": c["head_bottleneck"],
             "cls_prototypes": c["prototypes"],
@@ -106,9 +105,8 @@ def assert_close(found, expected, what: str) -> None:
     assert error <= TOLERANCE, f"{what}: off by {error:.2e} of its largest magnitude"
 
 
-@pytest.mark.parametrize("pack_views", [True, False])
-def test_three_steps(golden: Golden, pack_views: bool) -> None:
-    learner, config, arrays = build_learner(golden, pack_views), golden.config, golden.arrays
+def test_three_steps(golden: Golden) -> None:
+    learner, config, arrays = build_learner(golden), golden.config, golden.arrays
     decayed = [p for p in learner.student.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in learner.student.parameters() if p.requires_grad and p.ndim <= 1]
     optimizer = torch.optim.AdamW([{"params": decayed}, {"params": others, "weight_decay": 0.0}], lr=0.0)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from small_pool import make_pool
 
 from asit.io import model_file
-from asit.train.logging import read_metrics
+from asit.train.run_log import read_metrics
 
 STEPS = 6
 CONFIG = f"""
@@ -132,14 +132,6 @@ def test_one_process_continues_what_two_began(home, one, two) -> None:
             path.unlink()
     assert "resuming after step 2" in train(home, out, *ONE)
     torch.testing.assert_close(losses(home, out), one, rtol=1e-5, atol=1e-5)
-
-
-def test_two_processes_share_one_memory(home, two) -> None:
-    """Features kept in memory: the same losses, and no name left behind."""
-    log = train(home, "cached", *TWO, "--cache", "memory")
-    assert "kept in shared memory once read" in log
-    assert torch.equal(losses(home, "cached"), two)
-    assert not [p for p in Path("/dev/shm").glob("asit-*") if not p.name.startswith("asit-test-")]
 
 
 def test_under_torchrun(home, two) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from asit.train.checkpoint import CheckpointDir
-from asit.train.logging import read_metrics
+from asit.train.run_log import read_metrics
 
 SUPPORT = Path(__file__).parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))

@@ -16,8 +16,8 @@ from asit.config import group, option, parse
 from asit.errors import command
 from asit.train import distributed, processes, run_dir
 from asit.train.checkpoint import DirLock
-from asit.train.logging import start_log
 from asit.train.loop import Loop
+from asit.train.run_log import start_log
 from asit.train.settings import TrainSettings
 
 

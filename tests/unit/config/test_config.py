@@ -230,6 +230,25 @@ class TestWrongCommandLine:
     def test_a_word_without_an_option(self, capsys) -> None:
         assert "unexpected 'data'" in refused(capsys, base=("data",))
 
+    def test_positional_words(self, capsys) -> None:
+        @dataclass(frozen=True)
+        class Copy:
+            """Copy."""
+
+            source: str = option(REQUIRED, "from", positional=True)
+            target: str = option("out", "to", positional=True)
+            count: int = option(1, "how many")
+            sizes: tuple[int, ...] = option((), "any number")
+
+        for words in (["a", "b"], ["--count", "2", "a", "b"], ["a", "--target", "b"], ["a", "--count", "2", "b"]):
+            made = parse(Copy, words)
+            assert (made.source, made.target) == ("a", "b"), words
+        assert parse(Copy, ["a", "--sizes", "1", "2"]).sizes == (1, 2)
+        for words, part in ([["a", "b", "c"], "unexpected 'c'"], [["--count", "2"], "missing"]):
+            with pytest.raises(SystemExit):
+                parse(Copy, words)
+            assert part in capsys.readouterr().err
+
     def test_variable(self, capsys, monkeypatch) -> None:
         monkeypatch.setenv("ASIT_COUNT", "many")
         assert "environment variable ASIT_COUNT: expected a whole number, found 'many'" in refused(capsys)

@@ -1,4 +1,4 @@
-"""Attention: both kernels give the formula's values and gradients, in both precisions."""
+"""Attention gives the formula's values and gradients, in both precisions (which take different kernels on a CPU)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 from asit.layers.attention import Attention
 
 
-def build(backend: str) -> Attention:
+def build() -> Attention:
     torch.manual_seed(0)
-    return Attention(12, 3, backend)
+    return Attention(12, 3)
 
 
 def formula(attention: Attention, x: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
@@ -26,10 +26,9 @@ def formula(attention: Attention, x: torch.Tensor, valid: torch.Tensor | None = 
     return attention.proj(torch.cat(heads, dim=-1))
 
 
-@pytest.mark.parametrize("backend", ["auto", "sdpa", "explicit"])
 @pytest.mark.parametrize("padded", [False, True])
-def test_values_and_gradients(backend: str, padded: bool) -> None:
-    attention = build(backend)
+def test_values_and_gradients(padded: bool) -> None:
+    attention = build()
     x = torch.randn(2, 7, 12, requires_grad=True)
     valid = torch.arange(7)[None] < torch.tensor([7, 4])[:, None] if padded else None
     ours, theirs = attention(x, valid), formula(attention, x, valid)
@@ -38,13 +37,15 @@ def test_values_and_gradients(backend: str, padded: bool) -> None:
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("backend", ["auto", "sdpa", "explicit"])
-def test_bfloat16_stays_near_float32(backend: str) -> None:
-    attention = build(backend)
+@pytest.mark.parametrize("padded", [False, True])
+def test_bfloat16_stays_near_float32(padded: bool) -> None:
+    attention = build()
     x = torch.randn(2, 7, 12, requires_grad=True)
+    valid = torch.arange(7)[None] < torch.tensor([7, 4])[:, None] if padded else None
     with torch.autocast("cpu", torch.bfloat16):
-        half = attention(x)
+        half = attention(x, valid)
     assert half.dtype == torch.bfloat16
-    torch.testing.assert_close(half.float(), attention(x), rtol=0.05, atol=0.01)
-    half.float().sum().backward()
-    assert torch.isfinite(x.grad).all()
+    exact = attention(x, valid)
+    torch.testing.assert_close(half.float(), exact, rtol=0.05, atol=0.01)
+    gradients = [torch.autograd.grad(y.float().square().sum(), x)[0] for y in (half, exact)]
+    torch.testing.assert_close(*gradients, rtol=0.05, atol=0.02)

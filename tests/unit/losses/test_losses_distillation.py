@@ -9,6 +9,7 @@ import torch
 import torch.multiprocessing as mp
 
 from asit.losses._centering import Centering, entropies
+from asit.losses._factored import Factored
 from asit.losses.global_distillation import GlobalDistillation
 from asit.losses.local_distillation import LocalDistillation
 from asit.losses.reconstruction import Reconstruction
@@ -38,21 +39,22 @@ def test_global_loss_is_the_sum_over_other_views() -> None:
 
 
 def test_the_centre_moves_after_the_loss_and_only_in_training() -> None:
-    teacher = torch.randn(8, 4, generator=gen())
+    teacher = Factored(torch.randn(8, 3, generator=gen()), torch.randn(4, 3, generator=gen(1)))
     loss = LocalDistillation(4).train()
     first = loss(teacher, teacher, 0.05)["loss"]
-    assert torch.allclose(loss.centering.center, 0.1 * teacher.mean(dim=0), atol=1e-7)
+    assert torch.allclose(loss.centering.center, 0.1 * teacher.logits().mean(dim=0), atol=1e-7)
     fresh = LocalDistillation(4).eval()
     assert torch.equal(fresh(teacher, teacher, 0.05)["loss"], first), "the centre of this step came too early"
     assert fresh.centering.center.abs().sum() == 0
 
 
 def test_teacher_gets_no_gradient() -> None:
-    student = torch.randn(4, 6, requires_grad=True)
-    teacher = torch.randn(4, 6, requires_grad=True)
+    student, teacher = (
+        Factored(torch.randn(4, 3, requires_grad=True), torch.randn(6, 3, requires_grad=True)) for _ in range(2)
+    )
     LocalDistillation(6)(student, teacher, 0.05)["loss"].backward()
-    assert teacher.grad is None
-    assert student.grad.abs().sum() > 0
+    assert all(factor.grad is None for factor in teacher)
+    assert all(factor.grad.abs().sum() > 0 for factor in student)
 
 
 def test_entropies_tell_collapse_from_health() -> None:

@@ -7,7 +7,6 @@ import torch
 
 from asit.config import from_dict
 from asit.errors import AsitError
-from asit.layers.attention import Attention
 from asit.layers.drop_path import DropPath
 from asit.layers.heads import Prototypes, ReconstructionHead
 from asit.layers.patch_embed import PatchEmbed
@@ -70,17 +69,6 @@ def test_layer_argument_stops_early() -> None:
     assert not torch.allclose(model(x, layer=1).cls, model(x).cls)
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_attention_backends_agree(masked: bool) -> None:
-    torch.manual_seed(0)
-    one = Attention(24, 3, "explicit")
-    two = Attention(24, 3, "sdpa")
-    two.load_state_dict(one.state_dict())
-    x = torch.randn(2, 7, 24)
-    valid = torch.arange(7)[None] < torch.tensor([[7], [4]]) if masked else None
-    assert torch.allclose(one(x, valid), two(x, valid), atol=1e-5)
-
-
 def test_prototypes_are_cosines_times_gain() -> None:
     layer = Prototypes(5, 3, train_gain=True)
     x = torch.nn.functional.normalize(torch.randn(4, 5), dim=-1)
@@ -117,32 +105,3 @@ def test_wrong_input_names_expected_and_found() -> None:
         build()(torch.randn(1, 1, 64, 40))
     with pytest.raises(AsitError, match="found 32 bins x 5 frames"):
         build()(torch.randn(1, 1, 5, 32))
-
-
-@pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("attention", ["auto", "explicit"])
-def test_packed_batches_give_what_each_gives_alone(attention: str, bf16: bool) -> None:
-    torch.manual_seed(0)
-    model = build(attention=attention).eval()
-    batches = [torch.randn(2, 1, 64, 32), torch.randn(3, 1, 24, 32)]
-    found = []
-    for packed in (False, True):
-        model.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            outputs = model.forward_packed(batches) if packed else [model(x) for x in batches]
-        sum(out.cls.square().sum() + out.patches.square().sum() for out in outputs).backward()
-        gradients = [p.grad.clone() for p in model.parameters()]
-        found.append([*(out.cls for out in outputs), *(out.patches for out in outputs), *gradients])
-    for one, other in zip(*found, strict=True):
-        size = one.abs().max().item()
-        torch.testing.assert_close(other, one, rtol=0, atol=(2e-2 if bf16 else 1e-5) * max(size, 1e-3))
-
-
-def test_packed_clips_are_dropped_whole() -> None:
-    torch.manual_seed(0)
-    drop, packed = DropPath(0.5).train(), [(40, 3), (30, 2)]
-    out = drop(torch.ones(180, 4), packed)
-    for rows, (clips, tokens) in zip(out.split([120, 60]), packed, strict=True):
-        shaped = rows.view(clips, tokens * 4)
-        assert torch.equal(shaped, shaped[:, :1].expand_as(shaped))
-        assert set(shaped[:, 0].tolist()) == {0.0, 2.0}

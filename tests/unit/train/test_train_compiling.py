@@ -17,7 +17,7 @@ from asit.train.compiling import compile_blocks
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return nn.Sequential(*(Block(16, 2, 2.0, rate, "auto") for rate in (0.0, 0.2)))
+    return nn.Sequential(*(Block(16, 2, 2.0, rate) for rate in (0.0, 0.2)))
 
 
 def step(network: nn.Module) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -45,8 +45,3 @@ def test_no_compiler(network, monkeypatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(AsitError, match=r"no C\+\+ compiler"):
         compile_blocks(network)
-
-
-def test_graphs_need_a_gpu(network) -> None:
-    with pytest.raises(AsitError, match="CUDA graphs need a GPU"):
-        compile_blocks(network, graphs=True)

@@ -15,6 +15,8 @@ from asit.errors import AsitError
 from asit.io.atomic import atomic_open
 
 log = logging.getLogger(__name__)
+FEWEST = 700  # updates below which pretraining tends to hurt
+TIMED = 3  # updates whose time says what a run will cost; the one before them warms up
 
 
 def start_log(out_dir: Path, main: bool) -> None:
@@ -93,10 +95,19 @@ class Progress:
         self._last = time.perf_counter()
         self._waited = 0.0
         self._seconds_per_step: float | None = None
+        self._first, self._warm = first_step, 0.0
 
     def waited(self, seconds: float) -> None:
         """Add time spent waiting for a batch."""
         self._waited += seconds
+
+    def cost(self, step: int) -> str:
+        """What the run will cost, once in a session: after its first few updates; else ""."""
+        if step == self._first + 1:
+            self._warm = time.perf_counter()
+        if step != self._first + 1 + TIMED or step >= self.total:
+            return ""
+        return cost((time.perf_counter() - self._warm) / TIMED, self.total - step)
 
     def report(self, step: int, clips_per_step: int) -> dict[str, float]:
         """``clips_per_second``, ``wait_share`` of the interval, ``seconds_left`` (smoothed)."""
@@ -122,6 +133,17 @@ def line(step: int, total: int, epoch: int, values: dict[str, float], speed: dic
         f"step {step}/{total} epoch {epoch} {shown} | {speed['clips_per_second']:.1f} clips/s, "
         f"waiting {100 * speed['wait_share']:.0f} %, {duration(speed['seconds_left'])} left"
     )
+
+
+def cost(seconds: float, updates: int) -> str:
+    """The time of updates in words, and what a third of them would take.
+
+    >>> cost(3.0, 2100)
+    'about 105 min for 2100 updates of 3 s; with --steps 700 about 35 min'
+    """
+    text = f"about {seconds * updates / 60:.3g} min for {updates} updates of {seconds:.2g} s"
+    fewer = max(FEWEST, updates // 3)
+    return text + (f"; with --steps {fewer} about {seconds * fewer / 60:.3g} min" if fewer < updates else "")
 
 
 def duration(seconds: float) -> str:

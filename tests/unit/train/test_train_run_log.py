@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from asit.errors import AsitError
-from asit.train.logging import MetricLog, read_metrics
+from asit.train.run_log import MetricLog, read_metrics
 
 
 def test_lines_after_the_checkpoint_are_dropped(tmp_path):

@@ -1,0 +1,45 @@
+"""Show how far running jobs are."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from asit.config import option, parse
+from asit.errors import AsitError, command
+from asit.launch.watch import Watcher, alive, follow
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Follow running jobs by their logs: a line for each with step, loss, speed and time left, and their warnings."""
+
+    exp_dir: str = option("exp", "experiment folder; the jobs are those whose logs stand in <exp-dir>/**/log")
+    logs: str = option("", "follow these logs instead, such as 'exp/log/finetune.*.log'")
+    pid: int = option(0, "stop when this process has ended; 0: when no job is running any more", least=0)
+
+
+@command
+def main() -> None:
+    """``asit-watch --exp-dir exp``."""
+    settings = parse(Settings)
+    pattern = Path(settings.logs or Path(settings.exp_dir, "**", "log", "*.log"))
+    root = Path(pattern.anchor or ".")
+
+    def find() -> list[Path]:
+        return list(root.glob(str(pattern.relative_to(pattern.anchor) if pattern.anchor else pattern)))
+
+    if settings.pid:
+        follow(Watcher(find, since=time.time() - 1), lambda: alive(settings.pid))
+        return
+    watcher = Watcher(find)
+    if not watcher.look():
+        watcher.close()
+        raise AsitError(f"{pattern}: no job is running (a log without an end line); nothing to follow")
+    follow(watcher, lambda: bool(watcher.look()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
