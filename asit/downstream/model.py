@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from asit import registry
 from asit.config import from_dict, load, to_dict
 from asit.config.values import shown
-from asit.data.dataset import SILENCE
 from asit.errors import AsitError, excerpt
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
@@ -41,8 +40,8 @@ class FrontEnd:
 
     @property
     def silence(self) -> float:
-        """The padding value: digital silence after normalisation."""
-        return (SILENCE - self.stats.mean) / (2.0 * self.stats.std)
+        """The padding value: silence after normalisation."""
+        return (self.fbank.silence - self.stats.mean) / (2.0 * self.stats.std)
 
 
 @dataclass(frozen=True)
