@@ -14,9 +14,9 @@ from asit.config import load, to_dict
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io.ark import read_rows
-from asit.io.strings import Strings, positive_integers, read_columns
-from asit.io.table import read_table
+from asit.kaldi.ark import read_rows
+from asit.kaldi.strings import Strings, positive_integers, read_columns
+from asit.kaldi.table import read_table
 
 
 class FeatureDataset:

@@ -11,9 +11,9 @@ from asit.errors import AsitError
 from asit.features.extract import judge, remark, settings_text, utterances, write_lines
 from asit.features.fbank import FbankSettings
 from asit.io.atomic import remove, sweep, write_text
-from asit.io.data_dir import DataDir
-from asit.io.data_dir_validate import Checks, validate
-from asit.io.table import read_table, read_text, write_table
+from asit.kaldi.data_dir import DataDir
+from asit.kaldi.data_dir_validate import Checks, validate
+from asit.kaldi.table import read_table, read_text, write_table
 
 COLUMNS = ("utt2num_frames", "utt2dur", "utt2crc")  # tables of a part that become the data directory's
 

@@ -25,12 +25,12 @@ from asit.layers.heads import ProjectionHead, ReconstructionHead
 from asit.losses.global_distillation import GlobalDistillation
 from asit.losses.local_distillation import LocalDistillation
 from asit.losses.reconstruction import Reconstruction
-from asit.methods._imagenet import load_imagenet
 from asit.methods._monitor import entropy_warnings
 from asit.methods._network import PretrainingNetwork
 from asit.methods._pictures import Axes, reconstruction_picture
 from asit.methods._teacher import EmaTeacher
 from asit.models import vit
+from asit.models.imagenet import load_imagenet
 from asit.schedules import Cosine, EpochRamp
 
 

@@ -27,12 +27,12 @@ import torch
 
 from asit.config.files import read_yaml
 from asit.errors import AsitError, command
-from asit.io import model_file
-from asit.io.ark import ArkWriter, read_matrix
 from asit.io.audio import read_audio
-from asit.io.data_dir import DataDir
-from asit.io.extract import extract
-from asit.io.table import read_table
+from asit.io.unpack import extract
+from asit.kaldi.ark import ArkWriter, read_matrix
+from asit.kaldi.data_dir import DataDir
+from asit.kaldi.table import read_table
+from asit.models import model_file
 from asit.train.checkpoint import CheckpointDir, load_tensors
 
 SECONDS, MEMORY = 10, 6 << 30  # what reading one small input may take

@@ -316,7 +316,7 @@ def _cases() -> list[Case]:
     for moment in ("before", "after"):
         add(averaging, "finetune", "os:replace", moment, (1,), r"model\.safetensors$")
     feats = "Killed in a feature job"
-    add(feats, "make_fbank", "asit.io.ark:ArkWriter.write", "before", (1, 4, 8), fast=(4,))
+    add(feats, "make_fbank", "asit.kaldi.ark:ArkWriter.write", "before", (1, 4, 8), fast=(4,))
     for moment in ("before", "after"):
         add(feats, "make_fbank", "os:replace", moment, (1,), r"\.ark$", fast=(1,) if moment == "after" else ())
         add(feats, "make_fbank", "os:replace", moment, (1,), r"\.scp$")

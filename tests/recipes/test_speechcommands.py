@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asit.config import read_yaml
-from asit.io.data_dir import DataDir
+from asit.kaldi.data_dir import DataDir
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from asit.config import option, parse
 from asit.errors import AsitError, command
 from asit.io.audio import audio_info
-from asit.io.data_dir import write_data_dir, write_labels
+from asit.kaldi.data_dir import write_data_dir, write_labels
 
 TASKS = {"v2_35": "0.02", "v1_12": "0.01", "v1_words": "0.01"}
 PERCENTS, DRAWS = (1, 10), 3  # v1_words: train_1pct_0, ..., train_10pct_2

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from asit.errors import AsitError, nearest
-from asit.io.data_dir_parts import shuffled
+from asit.kaldi.data_dir_parts import shuffled
 
 RATE = 16000
 NOISE, SILENCE, UNKNOWN = "_background_noise_", "_silence_", "_unknown_"

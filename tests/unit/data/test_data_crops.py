@@ -15,9 +15,9 @@ from asit.data.dataset import FeatureDataset
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io.ark import ArkWriter
-from asit.io.strings import Strings
-from asit.io.table import write_table
+from asit.kaldi.ark import ArkWriter
+from asit.kaldi.strings import Strings
+from asit.kaldi.table import write_table
 
 MELS = 40
 LENGTHS = {"a": 30, "b": 12, "c": 100, "d": 20}

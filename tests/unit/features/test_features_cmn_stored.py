@@ -12,8 +12,6 @@ import yaml
 
 from asit.config import from_dict, load, to_dict
 from asit.data.dataset import FeatureDataset
-from asit.downstream.model import FrontEnd, check_front_end
-from asit.downstream.predict import features_of
 from asit.errors import AsitError
 from asit.features import fbank
 from asit.features.collect import CollectSettings, collect
@@ -21,9 +19,11 @@ from asit.features.extract import ExtractSettings, extract
 from asit.features.fbank import Fbank, FbankSettings
 from asit.features.stats import Stats
 from asit.features.stats import compute as compute_stats
-from asit.io.ark import read_matrix
-from asit.io.data_dir import DataDir, write_data_dir
-from asit.io.table import read_table
+from asit.kaldi.ark import read_matrix
+from asit.kaldi.data_dir import DataDir, write_data_dir
+from asit.kaldi.table import read_table
+from asit.models.trained import FrontEnd, check_front_end
+from asit.runs.predict import features_of
 
 PLAIN = FbankSettings(num_mel_bins=40)
 CMN = dataclasses.replace(PLAIN, cmn_window=600)
