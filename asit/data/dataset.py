@@ -42,7 +42,8 @@ class FeatureDataset:
         if not feats.keys.equals(frames.keys):
             odd = next(iter(set(feats.keys) ^ set(frames.keys)))
             raise AsitError(
-                f"{self.path}: utterance {odd} is not in both feats.scp and utt2num_frames; run asit-fix-data-dir"
+                f"{self.path}: utterance {odd} is not in both feats.scp and utt2num_frames; extract the features again "
+                "(stage features)"
             )
         self.utts, self._specs = feats
         self.num_frames = positive_integers(str(lengths), frames, "frames")
@@ -78,7 +79,8 @@ class FeatureDataset:
         if not np.isfinite(rows).all():
             raise AsitError(
                 f"utterance {self.utts[index]}: features hold NaN or infinite values ({self._specs[index]}); "
-                "look at its audio and extract the features again, or remove it and run asit-fix-data-dir"
+                "look at its audio and extract the features again, or take it out of utt2spk and run "
+                "asit-fix-data-dir"
             )
         return rows
 
@@ -119,7 +121,7 @@ class FeatureDataset:
         table = read_table(path)
         for utt in self.utts:
             if utt not in table:
-                raise AsitError(f"{path}: utterance {utt} of feats.scp has no label; run asit-fix-data-dir")
+                raise AsitError(f"{path}: utterance {utt} of feats.scp has no label; add its line")
         return [table[utt] for utt in self.utts]
 
     def digest(self) -> str:

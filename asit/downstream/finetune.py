@@ -233,6 +233,7 @@ class Validation:
 
 def class_weights(targets: np.ndarray | MultiHot) -> np.ndarray:
     """Sampling weights (clips,): 1 / class frequency; with several labels a clip their sum, as AST weights AudioSet.
+    Clips without a label count as one class more.
 
     >>> class_weights(np.array([0, 0, 1])).tolist()
     [0.5, 0.5, 1.0]
@@ -243,7 +244,7 @@ def class_weights(targets: np.ndarray | MultiHot) -> np.ndarray:
         return 1.0 / np.bincount(targets)[targets]
     else:
         weights = (targets / np.maximum(targets.sum(axis=0), 1.0)).sum(axis=1)
-    return np.where(weights > 0, weights, weights[weights > 0].min(initial=1.0))
+    return np.where(weights > 0, weights, 1.0 / max(1, int((weights == 0).sum())))
 
 
 def _kept_weights(learner: FineTuner, best: BestWeights, selected: bool, metric: str, valid_dir: str) -> Classifier:

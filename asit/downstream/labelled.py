@@ -103,8 +103,8 @@ class LabelledClips:
             known = set(self.utts)
             unlabelled = next(utt for utt in self.dataset.utts if utt not in known)
             raise AsitError(
-                f"{self.path}/utt2label: utterance {unlabelled} has features but no label; label it, or run "
-                "asit-fix-data-dir, which leaves it out"
+                f"{self.path}/utt2label: utterance {unlabelled} has features but no label; add its line ('-' for a "
+                "clip with none of the tags), or take it out of utt2spk and run asit-fix-data-dir"
             )
         order = np.argsort(self._indices, kind="stable")
         return self._encoded.take(order) if isinstance(self._encoded, MultiHot) else self._encoded[order]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from asit.errors import AsitError, excerpt
+from asit.io import data_dir_stale
 from asit.io.atomic import write_text
 from asit.io.table import read_table, read_text, write_table
 from asit.io.values import (
@@ -27,6 +28,7 @@ from asit.io.values import (
 )
 
 UTTERANCE_TABLES = ("feats.scp", "segments", "text", "vad.scp")  # and every utt2*
+FEATURE_TABLES = ("feats.scp", "utt2num_frames", "utt2dur", "utt2crc", "vad.scp")  # made from the audio, by commands
 SPEAKER_TABLES = ("cmvn.scp",)  # and every spk2* but spk2utt
 WHOLE_FILES = ("frame_shift", "labels.txt", "conf")  # the same for every part of a directory
 _NAME = re.compile(r"(utt|spk|reco)2[A-Za-z0-9_]+\Z")
@@ -149,6 +151,9 @@ def index_of(name: str, segmented: bool) -> str | None:
 def write_data_dir(path: str | os.PathLike[str], tables: Mapping[str, Mapping[str, str]]) -> DataDir:
     """Write tables by file name (``{"wav.scp": {...}, "utt2spk": {...}}``), and ``spk2utt`` from ``utt2spk``.
 
+    What an older directory of this name has beside them stays only if it fits: where utterances or recordings have
+    changed, feats.scp and the like are put aside into ``.backup``, with a warning (:mod:`asit.io.data_dir_stale`).
+
     Raises:
         AsitError: no utt2spk, an utterance table whose keys differ from utt2spk's, speakers out of order, or
             what :func:`asit.io.table.write_table` refuses. Nothing is written then.
@@ -165,6 +170,8 @@ def write_data_dir(path: str | os.PathLike[str], tables: Mapping[str, Mapping[st
             odd = min(table.keys() ^ utt2spk.keys())
             where = f"{name} but not in utt2spk" if odd in table else f"utt2spk but not in {name}"
             raise AsitError(f"{path}: '{odd}' is in {where}; give every utterance one line in each")
+    if os.path.isdir(path):
+        data_dir_stale.put_aside(path, data_dir_stale.stale(path, DataDir(path).tables(), tables))
     for name, table in tables.items():
         write_table(os.path.join(path, name), table)
     write_table(os.path.join(path, "spk2utt"), inverse(utt2spk))
@@ -189,16 +196,23 @@ def speaker_order_problem(utt2spk: Mapping[str, str]) -> str | None:
     >>> speaker_order_problem({"1-a": "a", "1-b": "b", "2-a": "a"})
     "speakers are not in order: '2-a' of speaker 'a' comes after '1-b' of speaker 'b'; make the speaker id the \
 beginning of each utterance id (asit-copy-data-dir --prefix-speaker true)"
+    >>> speaker_order_problem({"ann-lee-1": "ann-lee", "ann-x": "ann"}).partition("; ")[2]
+    "'ann' is the beginning of 'ann-lee': write '_' for '-' in speaker ids, in utt2spk and before utterance ids"
     """
     speakers = list(utt2spk.values())
     if not any(map(str.__gt__, speakers, speakers[1:])):
         return None
     utts = list(utt2spk)
     i = next(i for i in range(1, len(utts)) if speakers[i - 1] > speakers[i])
+    remedy = "make the speaker id the beginning of each utterance id (asit-copy-data-dir --prefix-speaker true)"
+    if speakers[i - 1].startswith(speakers[i]) and all(utts[j].startswith(speakers[j]) for j in (i - 1, i)):
+        remedy = (
+            f"'{speakers[i]}' is the beginning of '{speakers[i - 1]}': write '_' for '-' in speaker ids, in utt2spk "
+            "and before utterance ids"
+        )
     return (
         f"speakers are not in order: '{utts[i]}' of speaker '{speakers[i]}' comes after '{utts[i - 1]}' of speaker "
-        f"'{speakers[i - 1]}'; make the speaker id the beginning of each utterance id "
-        "(asit-copy-data-dir --prefix-speaker true)"
+        f"'{speakers[i - 1]}'; {remedy}"
     )
 
 

@@ -92,9 +92,7 @@ def copy(path: str | os.PathLike[str], out: str | os.PathLike[str], renaming: Re
         try:
             tables[name] = {rename[kind](key): value for key, value in table.items()}
         except KeyError as error:
-            raise AsitError(
-                f"{data.file(name)}: {error} is not in utt2spk; mend it first (asit-fix-data-dir)"
-            ) from None
+            raise AsitError(f"{data.file(name)}: {error} is not in utt2spk; add it there or remove the line") from None
     tables["utt2spk"] = {utt: speaker(name) for utt, name in tables["utt2spk"].items()}
     if len(tables["utt2spk"]) != len(data.utt2spk):
         raise AsitError(f"{out}: two utterances would get the same id; choose another prefix or suffix")

@@ -1,6 +1,7 @@
 """Mending a data directory: sort, drop what is malformed or not in all tables, keep the originals.
 
-Follows Kaldi's ``utils/fix_data_dir.sh``; unlike it, every dropped line is listed with its reason.
+Follows Kaldi's ``utils/fix_data_dir.sh``; unlike it, every dropped line is listed with its reason, and a feats.scp
+that lags behind a corpus that has grown is no reason to drop the new clips.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from asit.config import option
 from asit.errors import AsitError
 from asit.io import data_dir, pipes, values
 from asit.io.atomic import write_text
-from asit.io.data_dir import DataDir
+from asit.io.data_dir import FEATURE_TABLES, DataDir
+from asit.io.data_dir_stale import BACKUP, STATS
 from asit.io.table import cut, format_table, key_problem, read_text
 
 logger = logging.getLogger(__name__)
 
-BACKUP = ".backup"
 REMOVED = "removed.txt"
+FAILED = "failed_utts"  # of asit-collect-feats: utterance and reason
 
 _VALUES: dict[str, Callable[[str], object]] = {
     "utt2spk": values.check_speaker,
@@ -39,18 +41,23 @@ class FixSettings:
     """How far mending may go."""
 
     drop_missing: bool = option(False, "also drop utterances whose file in wav.scp does not exist")
+    drop_without_feats: bool = option(
+        False, "also drop utterances that feats.scp and the like lack, not only those in failed_utts"
+    )
     min_kept: float = option(0.0, "fail and change nothing when a smaller share of the utterances would be kept")
     spk_sort: bool = option(True, "refuse an utt2spk that cannot be sorted by speaker too")
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """What :func:`fix` did: utterances before and after, tables rewritten, "file:line key: reason" per dropped line."""
+    """What :func:`fix` did: utterances before and after, tables rewritten, "file:line key: reason" per dropped line,
+    utterances dropped."""
 
     before: int
     kept: int
     rewritten: tuple[str, ...]
     removed: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
 
 
 def fix(path: str | os.PathLike[str], settings: FixSettings | None = None) -> Fixed:
@@ -60,8 +67,9 @@ def fix(path: str | os.PathLike[str], settings: FixSettings | None = None) -> Fi
     A directory that is right already stays untouched, its ``.backup`` too.
 
     Raises:
-        AsitError: no utt2spk, a file that is not UTF-8, no utterance left, fewer than `min_kept`, or an order
-            of speakers that sorting cannot mend. Nothing is changed then.
+        AsitError: no utt2spk, a file that is not UTF-8, utterances whose features have not been extracted (unless
+            `drop_without_feats`), no utterance left, fewer than `min_kept`, or an order of speakers that sorting
+            cannot mend. Nothing is changed then.
     """
     settings = settings or FixSettings()
     data = DataDir(os.fspath(path))
@@ -74,6 +82,8 @@ def fix(path: str | os.PathLike[str], settings: FixSettings | None = None) -> Fi
     before = len(work.tables["utt2spk"])
     if settings.drop_missing and "wav.scp" in kinds:
         work.keep("wav.scp", lambda _, name: pipes.is_pipe(name) or os.path.isfile(name), "its file does not exist")
+    if not settings.drop_without_feats:
+        work.refuse_lagging_features()
     work.intersect()
     kept = len(work.tables["utt2spk"])
     if kept == 0 or kept < settings.min_kept * before:
@@ -84,7 +94,8 @@ def fix(path: str | os.PathLike[str], settings: FixSettings | None = None) -> Fi
     problem = data_dir.speaker_order_problem(dict(sorted(work.tables["utt2spk"].items())))
     if settings.spk_sort and problem:
         raise AsitError(f"{data.file('utt2spk')}: {problem}; nothing was changed")
-    return Fixed(before, kept, tuple(work.store()), tuple(work.removed))
+    dropped = tuple(sorted(work.keys["utt2spk"] - work.tables["utt2spk"].keys()))
+    return Fixed(before, kept, tuple(work.store()), tuple(work.removed), dropped)
 
 
 @dataclass
@@ -95,6 +106,7 @@ class _Work:
     kinds: dict[str, str]
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
     lines: dict[str, dict[str, int]] = field(default_factory=dict)
+    keys: dict[str, set[str]] = field(default_factory=dict)  # of all lines, broken ones too
     removed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -108,12 +120,14 @@ class _Work:
         """The usable lines; broken ones are noted as dropped."""
         found: dict[str, str] = {}
         lines: dict[str, int] = {}
+        keys: set[str] = set()
         check = _VALUES.get(name)
         text = read_text(self.data.file(name)).removeprefix("\ufeff").replace("\r", "")
         for number, line in enumerate(text.split("\n"), 1):
             key, value = cut(line.strip(" \t"))
             if not key:
                 continue
+            keys.add(key)
             reason = key_problem(key)
             if not value and name != "text":
                 reason = reason or "no value"
@@ -131,6 +145,7 @@ class _Work:
                 lines.setdefault(key, number)
         self.tables[name] = found
         self.lines[name] = lines
+        self.keys[name] = keys
 
     def keep(self, name: str, wanted: Callable[[str, str], bool], reason: str) -> bool:
         """Drop the lines of a table that are not wanted; whether there were any."""
@@ -140,6 +155,22 @@ class _Work:
             self._drop(name, self.lines[name][key], key, reason)
             del table[key]
         return bool(bad)
+
+    def refuse_lagging_features(self) -> None:
+        """Raise AsitError where only tables of features lack an utterance, and not because its extraction failed."""
+        features = [name for name in FEATURE_TABLES if name in self.kinds]
+        others = [name for name, kind in self.kinds.items() if kind == "utt" and name not in features]
+        wanted = set.intersection(*(set(self.tables[name]) for name in others))
+        if self.data.has(FAILED):
+            wanted -= {cut(line)[0] for line in read_text(self.data.file(FAILED)).split("\n")}
+        for name in features:
+            lacking = wanted - self.keys[name]
+            if lacking:
+                raise AsitError(
+                    f"{self.data.file(name)}: {len(lacking)} of {len(self.tables['utt2spk'])} utterances have no line, "
+                    f"such as '{min(lacking)}'; extract the features again (stage features), or drop these utterances "
+                    "with --drop-without-feats true; nothing was changed"
+                )
 
     def intersect(self) -> None:
         """Utterances, recordings and speakers that all their tables have, until nothing changes."""
@@ -183,6 +214,8 @@ class _Work:
         empty = [name for name, table in self.tables.items() if not table]
         if not changed and not empty:
             return []
+        if self.data.has(STATS) and self.tables["utt2spk"].keys() != self.keys["utt2spk"]:
+            empty.append(STATS)  # of the utterances before
         backup = self.data.file(BACKUP)
         os.makedirs(backup, exist_ok=True)
         for name in changed + empty:
@@ -192,7 +225,8 @@ class _Work:
         for name in changed:
             write_text(self.data.file(name), texts[name])
         for name in empty:  # only speaker or recording tables can end empty: no utterance is lost with them
-            logger.warning("%s: no line is left; the file is now in %s only", self.data.file(name), BACKUP)
+            why = "is of other utterances" if name == STATS else "has no line left"
+            logger.warning("%s: %s; the file is now in %s only", self.data.file(name), why, BACKUP)
             os.unlink(self.data.file(name))
         return changed + empty
 

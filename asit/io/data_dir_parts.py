@@ -17,6 +17,7 @@ from asit.io import data_dir
 from asit.io.atomic import temporary_name
 from asit.io.data_dir import WHOLE_FILES, DataDir
 from asit.io.table import format_table
+from asit.io.values import NO_LABEL
 
 MARKER = ".split"
 
@@ -100,10 +101,10 @@ def choose_speakers(data: DataDir, speakers: Sequence[str]) -> list[str]:
 
 
 def by_label(data: DataDir) -> dict[str, list[str]]:
-    """Label -> utterances that have it."""
+    """Label -> utterances that have it; those without any stand under "-"."""
     found: dict[str, list[str]] = {}
     for utt, labels in data.utt2label.items():
-        for label in labels:
+        for label in labels or (NO_LABEL,):
             found.setdefault(label, []).append(utt)
     return found
 
@@ -160,8 +161,9 @@ def _write_parts(data: DataDir, parts: Mapping[str, Sequence[str]]) -> None:
             try:
                 chosen = {key: table[key] for key in keys[folder]}
             except KeyError as error:
+                how = "extract the features again" if name in data_dir.FEATURE_TABLES else "add its line"
                 raise AsitError(
-                    f"{data.file(name)}: {error} is missing; the tables must have the same keys (asit-fix-data-dir)"
+                    f"{data.file(name)}: {error} is missing; {how}: the tables must have the same keys"
                 ) from None
             _plain(os.path.join(folder, name), chosen)
             if name == "segments":

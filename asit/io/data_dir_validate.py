@@ -15,8 +15,9 @@ from asit.errors import AsitError
 from asit.io import ark_spec, data_dir, data_dir_contents, pipes, values
 from asit.io.data_dir import DataDir
 from asit.io.data_dir_findings import Findings, objection
+from asit.io.values import NO_LABEL
 
-_INTERSECT = "asit-fix-data-dir keeps what is in all tables"
+_EXTRACT = "extract the features again (stage features)"
 
 
 @dataclass(frozen=True)
@@ -131,11 +132,14 @@ def _same_keys(found: Findings, kinds: Mapping[str, str]) -> None:
         here = found.tables[name]
         if here.keys() == keys.keys():
             continue
+        features = name in data_dir.FEATURE_TABLES
+        remedy = _EXTRACT if features else f"add it to {base} or remove this line"
         found.each(
-            name, lambda key, _, k=keys, b=base, w=what: None if key in k else f"no such {w} in {b}; {_INTERSECT}"
+            name,
+            lambda key, _, k=keys, b=base, w=what, r=remedy: None if key in k else f"no such {w} in {b}; {r}",
         )
-        path = found.data.file(name)
-        found.add(f"{path}: {what} '{key}' of {base} is missing; {_INTERSECT}" for key in keys if key not in here)
+        path, remedy = found.data.file(name), _EXTRACT if features else f"add its line, or remove it from {base}"
+        found.add(f"{path}: {what} '{key}' of {base} is missing; {remedy}" for key in keys if key not in here)
 
 
 def _values(found: Findings, allow_pipes: bool) -> None:
@@ -182,5 +186,5 @@ def _frame_shift(found: Findings) -> None:
 
 
 def _unknown_labels(value: str, known: Mapping[str, int]) -> str | None:
-    unknown = [label for label in value.split(",") if label not in known]
+    unknown = [label for label in value.split(",") if label not in known and value != NO_LABEL]
     return f"label '{unknown[0]}' is not in labels.txt; add it there or correct it" if unknown else None

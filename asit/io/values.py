@@ -8,6 +8,7 @@ from typing import NamedTuple
 from asit.errors import excerpt
 from asit.io.table import key_problem
 
+NO_LABEL = "-"  # in utt2label: none of the classes, for tagging
 MOST_DIGITS = 18  # of a whole number in a table or an scp file: it fits into 64 bits, and so do sums of two
 MOST_SECONDS = 1e9  # thirty years: a longer time is a mistake, and samples could no longer be counted in 64 bits
 _ILLEGAL_WORDS = {"<s>", "</s>", "#0"}
@@ -25,6 +26,8 @@ def label_problem(label: str) -> str | None:
     """What is wrong with a label, or None."""
     if "," in label:
         return f"label '{label}' holds a comma, which separates labels in utt2label"
+    if label == NO_LABEL:
+        return f"label '{NO_LABEL}' means that a clip has none of the labels"
     return key_problem(label)
 
 
@@ -81,12 +84,16 @@ def parse_frames(value: str) -> int:
 
 
 def parse_labels(value: str) -> tuple[str, ...]:
-    """``a`` or ``a,b``. Raises ValueError with the reason."""
+    """``a`` or ``a,b``; ``-`` is no label at all, (). Raises ValueError with the reason."""
+    if value == NO_LABEL:
+        return ()
     labels = tuple(value.split(","))
+    if "" in labels:
+        raise ValueError(f"an id is empty in '{excerpt(value)}'; '{NO_LABEL}' alone is a clip without labels")
     if len(set(labels)) != len(labels):
         raise ValueError(f"a label is given twice in '{excerpt(value)}'")
     for label in labels:
-        problem = key_problem(label)
+        problem = label_problem(label)
         if problem:
             raise ValueError(f"{problem} (labels are separated by a comma alone)")
     return labels

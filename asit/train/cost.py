@@ -9,11 +9,10 @@ import time
 
 import torch
 
-from asit import registry
 from asit.train.distributed import pick_device
 from asit.train.param_groups import param_groups
 from asit.train.precision import use_bf16
-from asit.train.pretraining import PretrainSettings
+from asit.train.pretraining import PretrainSettings, build_learner
 
 UPDATES = 3
 
@@ -27,9 +26,7 @@ def seconds_per_update(settings: PretrainSettings, mels: int) -> float:
     train, crops = settings.train, settings.crops
     torch.set_num_threads(train.threads or torch.get_num_threads())
     device = pick_device(train.ngpu)
-    learner = registry.load("methods", settings.method.name).build(
-        settings.method.settings, frames=crops.global_frames, mels=mels, steps=UPDATES + 1, steps_per_epoch=UPDATES + 1
-    )
+    learner = build_learner(settings, mels, UPDATES + 1, UPDATES + 1)
     learner.to(device).train()
     optimizer = torch.optim.AdamW(param_groups(learner.trained_module()), lr=1e-4, fused=True)
     shape = (train.batch_size, 1)

@@ -109,9 +109,11 @@ class Loop:
         try:
             with StopRequest() as stop:
                 while self.step < self.total:
-                    try:
+                    batch = None
+                    # The exception must be gone before the process ends: its traceback holds the loading processes.
+                    with contextlib.suppress(StopWhileWaitingError):
                         batch = self._update(stream, progress, stop)
-                    except StopWhileWaitingError:
+                    if batch is None:
                         self.save()
                         self._leave(stop)
                     if told := progress.cost(self.step):

@@ -17,6 +17,7 @@ from asit.data.crops import CropDataset, CropSettings
 from asit.data.dataset import FeatureDataset
 from asit.data.loader import Batches
 from asit.data.sampler import BatchPlan
+from asit.errors import AsitError, excerpt
 from asit.features.mel import mel_centres
 from asit.io import model_file
 from asit.io.atomic import write_text
@@ -84,13 +85,7 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
     for message in worries(settings, crops, steps):
         log.warning("%s", message)
     torch.manual_seed(derive(train.seed, "init"))
-    learner = registry.load("methods", settings.method.name).build(
-        settings.method.settings,
-        frames=settings.crops.global_frames,
-        mels=features.num_mels,
-        steps=steps,
-        steps_per_epoch=plan.steps_per_epoch,
-    )
+    learner = build_learner(settings, features.num_mels, steps, plan.steps_per_epoch)
     learner.axes = picture_axes(features)
     log.info("%d updates, %d an epoch, %d clips each", steps, plan.steps_per_epoch, plan.global_batch)
     if place.main:
@@ -108,6 +103,23 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
         _export(learner, features, settings, out_dir, steps)
         run_dir.finish(out_dir, who, steps=steps, export=settings.export)
         log.info("finished: %s", out_dir / BACKBONE)
+
+
+def build_learner(settings: PretrainSettings, mels: int, steps: int, steps_per_epoch: int) -> Any:
+    """The method's learner for these crops.
+
+    Raises:
+        AsitError: sizes that do not fit each other, or of which no network can be made.
+    """
+    build = registry.load("methods", settings.method.name).build
+    try:
+        frames = settings.crops.global_frames
+        return build(settings.method.settings, frames=frames, mels=mels, steps=steps, steps_per_epoch=steps_per_epoch)
+    except (RuntimeError, MemoryError, OverflowError, TypeError, ValueError) as error:
+        raise AsitError(
+            f"no network of these sizes can be made: {excerpt(error, 200)}; lower --embed-dim, --depth or the sizes of "
+            "the heads"
+        ) from None
 
 
 def picture_axes(features: FeatureDataset) -> Axes:

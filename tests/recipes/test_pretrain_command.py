@@ -178,3 +178,15 @@ def test_two_processes_train(home):
 def test_a_missing_pool_names_the_stage(home):
     process = start(home, "none", "--data-dir", "data/absent")
     assert "data/absent: no such data directory; prepare it first" in finish(process, code=1)
+
+
+@pytest.mark.parametrize("size", [("--embed-dim", 3 * 10**12), ("--head-hidden", 10**15), ("--cls-prototypes", 10**16)])
+def test_a_size_of_which_no_network_can_be_made(home, size):
+    errors = finish(start(home, "huge", *size), code=1)
+    assert "no network of these sizes can be made" in errors
+    assert "Traceback" not in errors
+
+
+def test_two_processes_tell_an_error_once_and_end(home):
+    errors = finish(start(home, "none", "--data-dir", "data/absent", "--num-procs", 2), code=1)
+    assert errors.count("no such data directory") == 1, errors

@@ -37,6 +37,8 @@ def test_reading(right, segmented):
         ("utt2label", "ann-1 a,,b", "utt2label", "utt2label:1: 'ann-1': an id is empty"),
         ("utt2label", "ann-1 a,a", "utt2label", "given twice"),
         ("utt2label", "ann-1 a, b", "utt2label", "separated by a comma alone"),
+        ("utt2label", "ann-1 a,-", "utt2label", "label '-' means that a clip has none"),
+        ("labels.txt", "- 0", "labels", "labels.txt:1: label '-' means that a clip has none"),
         ("segments", "ann-1 r 2 1", "segments", "expected 0 <= start < end"),
         ("segments", "ann-1 r 2", "segments", "expected 'recording start end'"),
         ("frame_shift", "0", "frame_shift", "frame_shift:1: expected one positive number"),
@@ -105,7 +107,7 @@ def test_labels(tmp_path, text, message):
 def test_labels_keep_their_order(tmp_path):
     write_labels(tmp_path / "labels.txt", ["z", "a"])
     assert list(read_labels(str(tmp_path / "labels.txt"))) == ["z", "a"]
-    for bad in (["a", "a"], ["a b"], ["a,b"], [""]):
+    for bad in (["a", "a"], ["a b"], ["a,b"], [""], ["a", "-"]):
         with pytest.raises(AsitError):
             write_labels(tmp_path / "labels.txt", bad)
 

@@ -97,6 +97,29 @@ def test_refusals_change_nothing(right, tmp_path):
         fix(right)
 
 
+def test_lagging_features_do_not_drop_new_clips(right):
+    for name in ("feats.scp", "utt2num_frames", "utt2dur"):
+        lines = (right / name).read_text().splitlines(keepends=True)
+        (right / name).write_text("".join(lines[:5]))
+    before = content(right)
+    with pytest.raises(AsitError, match=r"feats.scp: 2 of 7 utterances have no line, such as 'cy-1'; extract the feat"):
+        fix(right)
+    assert content(right) == before
+    (right / "failed_utts").write_text("cy-1 not audio\n")
+    with pytest.raises(AsitError, match=r"feats.scp: 1 of 7 utterances have no line, such as 'cy-2'"):
+        fix(right)
+    (right / "failed_utts").write_text("cy-1 not audio\ncy-2 not audio\n")
+    assert fix(right).dropped == ("cy-1", "cy-2")
+
+
+def test_features_of_a_part_are_enough_on_request(right):
+    (right / "stats.yaml").write_text("mean: 0\n")
+    (right / "feats.scp").write_text((right / "feats.scp").read_text().splitlines(keepends=True)[0])
+    assert fix(right, FixSettings(drop_without_feats=True)).kept == 1
+    assert not (right / "stats.yaml").exists(), "it is the mean of utterances that are gone"
+    assert (right / ".backup/stats.yaml").exists()
+
+
 UTTS = st.lists(st.sampled_from([f"s{s}-u{u}" for s in range(3) for u in range(3)]), min_size=1)
 
 
@@ -108,7 +131,7 @@ def test_whatever_is_left_is_right(tmp_path_factory, first, second, third, rando
     (path / "utt2dur").write_text("".join(f"{u} {random.choice(['1', '0', 'x', ''])}\n" for u in second))
     (path / "text").write_text("".join(f"{u} {random.choice(['a', ''])}\n" for u in third))
     try:
-        done = fix(path)
+        done = fix(path, FixSettings(drop_without_feats=True))
     except AsitError as error:
         if "nothing was changed" not in str(error):
             raise
@@ -127,5 +150,6 @@ def test_command(tmp_path, capsys, monkeypatch):
     assert fix_data_dir.main() == 0
     shown = capsys.readouterr().out
     assert "kept 1 of 2 utterances, dropped 1 lines" in shown
+    assert "1 utterances dropped: a-1" in shown
     assert "1 lines: not in text" in shown
     assert "removed.txt" in shown

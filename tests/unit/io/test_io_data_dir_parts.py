@@ -90,7 +90,10 @@ def test_split_leaves_other_things_alone_and_nothing_half(right):
         split(right, 2)
     shutil.rmtree(right / "split2")
     (right / "text").write_text("ann-1 x\n")
-    with pytest.raises(AsitError, match=r"text: 'ann-2' is missing; .*asit-fix-data-dir"):
+    with pytest.raises(AsitError, match=r"text: 'ann-2' is missing; add its line"):
+        split(right, 2)
+    (right / "feats.scp").write_text("ann-1 x.ark:6\n")
+    with pytest.raises(AsitError, match=r"feats.scp: 'ann-2' is missing; extract the features again"):
         split(right, 2)
     assert not [name for name in os.listdir(right) if name.startswith("split")]
     with pytest.raises(AsitError, match="cannot split into 0 parts"):
@@ -142,6 +145,16 @@ def test_choices(right):
         choose_first(data, 8)
     with pytest.raises(AsitError, match="0 < 1"):
         choose_random(data, 0)
+
+
+def test_clips_without_a_tag_are_a_group_of_their_own(right):
+    data = DataDir(str(right))
+    table = {**data.table("utt2label"), "cy-1": "-", "cy-2": "-"}
+    (right / "utt2label").write_text("".join(f"{utt} {value}\n" for utt, value in table.items()))
+    assert find_problems(right, FULL) == []
+    groups = by_label(DataDir(str(right)))
+    assert groups["-"] == ["cy-1", "cy-2"]
+    assert {"cy-1", "cy-2"} <= set(choose_per_group(data, groups, 2))
 
 
 def test_chance_depends_on_seed_and_id_alone():
