@@ -86,7 +86,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def sweep(path: str | os.PathLike[str]) -> list[str]:
-    """Delete what killed writers of `path` left behind (``path.tmp-*``). Only for a path's single owner."""
+    """Delete what killed writers of `path` left (``path.tmp-*``). Only for a path's single owner."""
     folder, name = os.path.split(os.fspath(path))
     found = []
     with contextlib.suppress(FileNotFoundError):

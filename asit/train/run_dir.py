@@ -143,11 +143,11 @@ def _claim(out_dir: Path, who: Mapping[str, Any], restart_changed: bool) -> dict
     if not restart_changed:
         raise AsitError(
             f"{message}{_hint(different)}; restore them, give another --out-dir, or use --restart-changed true, which "
-            f"keeps this run as {out_dir}.old-<n> and begins again"
+            f"keeps this run as {out_dir}.old-<n> and starts over"
         )
     old = put_aside(out_dir)
     start_log(out_dir, main=True)  # the log has moved too
-    log.warning("%s; it is kept in %s, and training begins again", message, old)
+    log.warning("%s; it is kept in %s, and training starts over", message, old)
     return None
 
 
