@@ -13,7 +13,7 @@ cmd="asit-run-local"            # job back end, such as "asit-run-slurm --mem 8G
 ngpu=none                       # GPUs of each job, which the command gets as --ngpu; 0: CPU; none: as its options say
 threads=0                       # CPU threads of each job, for a command with --threads; 0: as its options say
 share_cores=false               # without GPUs, threads: this machine's cores, divided by the jobs at a time
-force=false                     # start over: rename the out_dir of every run to <out_dir>.old-<n> first
+force=false                     # begin again: rename the out_dir of every run to <out_dir>.old-<n> first
 parse_leading_options "$@"
 if ((${#words[@]} < 3)) || [[ ${words[3]---} != -- ]]; then
     echo "usage: ${0##*/} [options] <command> <folder> <log-dir> [-- <option>...]; --help lists the options" >&2 && exit 2

@@ -91,7 +91,7 @@ def read_clips(folder: Path, version: str) -> list[Clip]:
     if missing:
         raise AsitError(
             f"{folder}: expected clips of {len(words)} words, found none of {', '.join(missing)}; "
-            f"unpack speech_commands_v{version}.tar.gz again"
+            f"unpack speech_commands_v{version}.tar.gz anew"
         )
     clips = []
     for word, place in folders.items():
