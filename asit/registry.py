@@ -1,18 +1,23 @@
 """Components picked by name: dropping a file into a package is its registration.
 
-``load("masking", "gmml")`` is the module ``asit.masking.gmml``. Modules whose name starts with an
-underscore are private helpers and never listed.
+``load("masking", "gmml")`` is the module ``asit.masking.gmml``. A component is a module that defines ``Settings``; the
+modules beside it that do not are what the components share.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
-import pkgutil
+import re
+from pathlib import Path
 from types import ModuleType
 
 from asit.errors import AsitError, excerpt, nearest
 
+_DEFINES_SETTINGS = re.compile(r"^class Settings\b", re.MULTILINE)
 
+
+@functools.cache
 def names(kind: str) -> list[str]:
     """The names that ``load(kind, ...)`` accepts, sorted.
 
@@ -20,7 +25,8 @@ def names(kind: str) -> list[str]:
     True
     """
     package = importlib.import_module(f"asit.{kind}")
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    files = (path for folder in package.__path__ for path in Path(folder).glob("*.py"))
+    return sorted(path.stem for path in files if _DEFINES_SETTINGS.search(path.read_text(encoding="utf-8")))
 
 
 def load(kind: str, name: str) -> ModuleType:

@@ -26,10 +26,10 @@ from asit.errors import AsitError
 from asit.features.extract import settings_text
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io.ark import ArkWriter
 from asit.io.atomic import write_text
-from asit.io.table import read_table
-from asit.report.machine import provenance
+from asit.kaldi.ark import ArkWriter
+from asit.kaldi.table import read_table
+from asit.recipes.provenance import provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = ROOT / "egs/audioset/local"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What every run.sh uses: parse_options, stages (begin, finish), log, wait_all, list_runs, show_results. tools/path.sh
-# sources it; bash >= 4.2.
+# What every run.sh uses: parse_options, stages (begin, finish), records_in, log, wait_all, list_runs, experiment,
+# changed_options, show_results. tools/path.sh sources it; bash >= 4.2.
 #
 #   parse_options "$@"                                                    # see options.sh
 #   if begin 1 features "Log-mel features" conf/fbank.yaml; then          # see stages.sh
@@ -49,6 +49,19 @@ job_word() { # job_word WORD...: a name for the job's number that none of these 
     local _word=JOB # a back end replaces the name wherever it stands, also in the path of a user called JOBS
     while [[ $* == *"$_word"* ]]; do _word+=X; done
     printf %s "$_word"
+}
+
+experiment() { # experiment FOLDER TAG: prints FOLDER, or FOLDER/TAG where there is a tag
+    [[ -z $2 || $2 =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || _wrong "--tag: expected letters, digits and . _ -, found '$2'"
+    [[ ! $2 =~ ^(log|plan|data|fbank|released)$ ]] || _wrong "--tag: '$2' has a meaning of its own there; take another name"
+    printf %s "$1${2:+/$2}"
+}
+
+changed_options() { # prints ` --tag ... --pretrain-args ... --finetune-args ...`, of these those that are set
+    local _name
+    for _name in tag pretrain_args finetune_args; do
+        [[ -z ${!_name-} ]] || printf " --%s '%s'" "${_name//_/-}" "${!_name}"
+    done
 }
 
 show_results() { # show_results FILE: the tables of a report, where it is, and beside it those of the committed RESULTS.md

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Run a command once for each file of options that asit-plan-runs has written, as one job array.
+# Run the command lines of a list that asit-plan-runs has written, as one job array.
 #
-#   tools/run_jobs.sh [options] <command> <folder> <log-dir> [-- <option>...]
-#   tools/run_jobs.sh --cmd "$train_cmd" --nj 2 asit-finetune exp/runs/finetune exp/log -- --steps 20
+#   tools/run_jobs.sh [options] <list> <log-dir>
+#   tools/run_jobs.sh --cmd "$train_cmd" --nj 2 --args "--steps 20" exp/plan/finetune.txt exp/log
 #
-# Runs `<command> --config <folder>/JOB.yaml <option>...` for JOB = 1 to the number of files; logs are
-# <log-dir>/<name of folder>.JOB.log. An empty folder is nothing to do. Lines of the logs with WARNING are shown at the end.
+# Job n runs line n of the list, with the options of --args. The lines are shown first: each may also be pasted into a
+# shell (after `. ./path.sh`). Logs are <log-dir>/<name of list>.<n>.log. An empty list is nothing to do. While the
+# jobs run, asit-watch shows their progress and their warnings.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/path.sh"
 nj=4                            # jobs at a time
@@ -13,19 +14,24 @@ cmd="asit-run-local"            # job back end, such as "asit-run-slurm --mem 8G
 ngpu=none                       # GPUs of each job, which the command gets as --ngpu; 0: CPU; none: as its options say
 threads=0                       # CPU threads of each job, for a command with --threads; 0: as its options say
 share_cores=false               # without GPUs, threads: this machine's cores, divided by the jobs at a time
-force=false                     # begin again: rename the out_dir of every run to <out_dir>.old-<n> first
+args=""                         # more options of each command, quoted as for a shell; they win over those of the list
+force=false                     # begin again: rename the --out-dir of every line to <out_dir>.old-<n> first
 parse_leading_options "$@"
-if ((${#words[@]} < 3)) || [[ ${words[3]---} != -- ]]; then
-    echo "usage: ${0##*/} [options] <command> <folder> <log-dir> [-- <option>...]; --help lists the options" >&2 && exit 2
+if ((${#words[@]} != 2)); then
+    echo "usage: ${0##*/} [options] <list> <log-dir>; --help lists the options" >&2 && exit 2
 fi
-command=${words[0]} folder=${words[1]%/} log_dir=${words[2]%/} more=("${words[@]:4}")
+list=${words[0]} log_dir=${words[1]%/} more=()
+if [[ $args == *[![:space:]]* ]]; then # as words
+    args=$(xargs printf '%s\n' <<<"$args") || _wrong "--args: cannot split '$args' into words; are its quotes in pairs?"
+    mapfile -t more <<<"$args"
+fi
 read -r -a job <<<"$cmd"
 [[ $ngpu =~ ^(none|[0-9]{1,9})$ ]] || _wrong "--ngpu: expected a whole number or none, found '$ngpu'"
 gpus=$((10#${ngpu/none/0}))
 ((nj > 0)) || _wrong "--nj: expected at least 1 job at a time, found $nj"
-[[ -d $folder ]] || { echo "${0##*/}: error: $folder: no such folder; asit-plan-runs makes it" >&2 && exit 1; }
-count=$(find "$folder" -maxdepth 1 -name '*.yaml' | wc -l)
-((count > 0)) || { log "$folder: no runs" && exit 0; }
+[[ -f $list ]] || { echo "${0##*/}: error: $list: no such list; asit-plan-runs writes it" >&2 && exit 1; }
+count=$(wc -l <"$list")
+((count > 0)) || { log "$list: no jobs" && exit 0; }
 ((nj <= count)) || nj=$count
 if $share_cores && ((gpus == 0)); then
     threads=$(($(env -u OMP_NUM_THREADS nproc) / nj))
@@ -34,16 +40,19 @@ fi
 [[ $ngpu == none ]] || more=(--ngpu "$gpus" ${more[@]+"${more[@]}"})
 ((gpus == 0)) || job+=(--gpu "$gpus")
 ((threads == 0)) || { job+=(--num-threads "$threads") && more=(--threads "$threads" ${more[@]+"${more[@]}"}); }
-name=${folder##*/}
-job_name=$(job_word "$log_dir" "$folder" "$command" ${more[@]+"${more[@]}"})
-if $force && [[ " ${job[*]} " != *" --dry"[-_]"run "* ]]; then asit-plan-runs --put-aside "$folder"; fi
-log "$count run(s), at most $nj at a time; logs in $log_dir/$name.*.log"
-code=0
-"${job[@]}" --max-jobs-run "$nj" "$job_name=1:$count" "$log_dir/$name.$job_name.log" \
-    "$command" --config "$folder/$job_name.yaml" ${more[@]+"${more[@]}"} || code=$?
-if ((code != 86)); then # what a job warns of, such as a run that began again, is for the person at the console too
-    for ((i = 1; i <= count; i++)); do
-        grep -hs '^[^#].*\bWARNING\b\|^WARNING\b' "$log_dir/$name.$i.log" || true
-    done | awk -v name="$name" '!seen[$0]++ { print name ": " $0 }' >&2
+name=${list##*/} name=${name%.txt}
+job_name=$(job_word "$_root" "$log_dir" "$list" ${more[@]+"${more[@]}"})
+[[ " ${job[*]} " == *" --dry"[-_]"run "* ]] && dry=true || dry=false
+if $force && ! $dry; then asit-plan-runs --put-aside "$list"; fi
+log "$count job(s), at most $nj at a time; logs in $log_dir/$name.*.log"
+while IFS= read -r line; do echo "$line${more[*]:+$(printf ' %q' "${more[@]}")}"; done <"$list"
+if ! $dry; then # whatever ends this script also ends cat, and so the watcher
+    coproc hold { cat; }
+    asit-watch --logs "$log_dir/$name.*.log" --pid "$!" --since "$(printf '%(%s)T' -1)" &
+    watcher=$! end=${hold[1]}
 fi
+code=0 # the jobs stay in the foreground: Ctrl-C has to reach any back end
+"${job[@]}" --max-jobs-run "$nj" "$job_name=1:$count" "$log_dir/$name.$job_name.log" \
+    "$_root/tools/run_line.sh" "$list" "$job_name" ${more[@]+"${more[@]}"} || code=$?
+[[ -z ${watcher-} ]] || { exec {end}>&- && wait "$watcher"; } || true
 exit "$code"

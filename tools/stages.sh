@@ -13,18 +13,17 @@
 # NUMBER, NAME and "Title" are literals. A stage does not write to its own INPUTs. `finish` ends run.sh. The INPUTs of
 # stages outside --stage and --stop-stage are not read; what hangs on them is the record of the stage before, which is.
 # A stage that ends with code 86 has only been shown by `--dry-run` of a job back end: run.sh stops, nothing is recorded.
-# The record of a finished stage is $done_dir/NAME, written when all of it is done. A recipe that keeps variants of its
-# results side by side sets done_dir to a folder for each. Locals that are alive while variables of run.sh are read
-# start with an underscore, so that those may have any name.
+# The record of a finished stage is $done_dir/NAME, written when all of it is done; `records_in FOLDER` sets done_dir for
+# the stages below it. Locals that are alive while variables of run.sh are read start with an underscore.
 _neutral=" stage stop_stage skip_stages force dry_run status config done_dir nj ngpu num_workers "
-_open="" _record="" _started=0 _before=none _locked=false
+_open="" _record="" _started=0 _before=none _locked=""
 
 _body() { # _body NAME: the commands of a stage, without comment lines, and the functions of run.sh that they call
     local line inside=false text="" name added=" "
     while IFS= read -r line; do
         if [[ $line =~ $_begin_line ]]; then
             [[ ${BASH_REMATCH[3]} == "$1" ]] && inside=true || inside=false
-        elif [[ $line == finish* ]]; then
+        elif [[ $line == finish* || $line == records_in* ]]; then
             inside=false
         elif $inside && [[ ! $line =~ ^[[:space:]]*(#|$) ]]; then
             text+=$line$'\n'
@@ -89,10 +88,14 @@ begin() { # begin NUMBER NAME "Title" [INPUT...] [-- OUTPUT...]: true when the s
     _open=$_stage _record=$_now _started=$SECONDS
 }
 
+records_in() { # records_in FOLDER: where the records of the stages that follow are
+    _complete && done_dir=$1
+}
+
 _lock() { # one run.sh at a time makes what $done_dir records; its jobs hold the lock too, so that orphans are noticed
     local _held=0
-    ! $_locked && command -v flock >/dev/null || return 0
-    exec 9>>"$done_dir/.lock" && _locked=true
+    [[ $_locked != "$done_dir" ]] && command -v flock >/dev/null || return 0
+    exec 9>>"$done_dir/.lock" && _locked=$done_dir
     flock -n -E 9 9 || _held=$?
     [[ $_held != 9 ]] || _wrong "another run.sh, or jobs that it has left, are at work on ${done_dir%/*}; wait for their end"
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from asit.config import REQUIRED, group, option, parse
 from asit.errors import command
-from asit.io.data_dir_fix import BACKUP, REMOVED, FixSettings, counts, fix
+from asit.kaldi.data_dir_fix import BACKUP, REMOVED, FixSettings, counts, fix
 
 NAMED = 5  # dropped utterances that are named; removed.txt has all
 

@@ -1,4 +1,4 @@
-"""asit-plan-runs: conf/runs.yaml to one file of options for every run of a recipe."""
+"""asit-plan-runs: conf/runs.yaml to the command lines of all jobs of a recipe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import sys
 
 from asit.config import parse
 from asit.errors import command
-from asit.recipes.runs import Settings, put_aside, read_plan, sets, write
+from asit.recipes.job_list import put_aside
+from asit.recipes.plan import Settings, read_plan, sets, write
 
 
 @command

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from asit.config import REQUIRED, group, option, parse
 from asit.errors import AsitError, command
-from asit.io.data_dir import DataDir
-from asit.io.data_dir_validate import Checks, find_problems
+from asit.kaldi.data_dir import DataDir
+from asit.kaldi.data_dir_validate import Checks, find_problems
 
 
 @dataclass(frozen=True)

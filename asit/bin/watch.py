@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,9 @@ class Settings:
     exp_dir: str = option("exp", "experiment folder; the jobs are those with a log in <exp-dir>/**/log")
     logs: str = option("", "follow these logs instead, such as 'exp/log/finetune.*.log'")
     pid: int = option(0, "stop when this process has ended; 0: when no job is running any more", least=0)
+    since: int = option(
+        0, "with --pid: logs last written before this time, in seconds since 1970, are not shown", least=0
+    )
 
 
 @command
@@ -32,7 +34,7 @@ def main() -> None:
         return list(root.glob(str(pattern.relative_to(pattern.anchor) if pattern.anchor else pattern)))
 
     if settings.pid:
-        follow(Watcher(find, since=time.time() - 1), lambda: alive(settings.pid))
+        follow(Watcher(find, since=settings.since), lambda: alive(settings.pid))
         return
     watcher = Watcher(find)
     if not watcher.look():

@@ -14,11 +14,9 @@ from asit.config import load, to_dict
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io.ark import read_rows
-from asit.io.strings import Strings, positive_integers, read_columns
-from asit.io.table import read_table
-
-SILENCE = float(np.log(np.finfo(np.float32).eps))  # log-mel of digital silence, -15.9424 (Kaldi's floor)
+from asit.kaldi.ark import read_rows
+from asit.kaldi.strings import Strings, positive_integers, read_columns
+from asit.kaldi.table import read_table
 
 
 class FeatureDataset:
@@ -91,8 +89,8 @@ class FeatureDataset:
 
     @property
     def silence(self) -> float:
-        """Normalised value of digital silence, which pads short clips."""
-        return (SILENCE - self.stats.mean) / (2 * self.stats.std)
+        """Normalised value that pads short clips (:attr:`asit.features.fbank.FbankSettings.silence`)."""
+        return (self.front_end.silence - self.stats.mean) / (2 * self.stats.std)
 
     @property
     def hours(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -14,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from asit.data.sampler import BatchPlan, Key
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 
 log = logging.getLogger(__name__)
 SHARED = Path("/dev/shm")
@@ -96,6 +97,23 @@ class Batches:
                 else "clips are read in the training process",
             )
         return found
+
+
+@contextlib.contextmanager
+def lost_workers_told() -> Iterator[None]:
+    """Around the work with batches: the death of a worker becomes an AsitError.
+
+    Not only around ``next(batches)``: torch raises from its handler of SIGCHLD, wherever this process is then.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise AsitError(
+            f"a process that loads data died: {excerpt(error, 300)}; memory ran out, or somebody ended it: give fewer "
+            "--num-workers or the job more memory, and run again: training continues from its last checkpoint"
+        ) from None
 
 
 class _Fault:

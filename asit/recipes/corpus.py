@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asit.errors import AsitError
-from asit.io.data_dir import write_data_dir, write_labels
+from asit.kaldi.data_dir import write_data_dir, write_labels
 from asit.recipes.class_folders import read_folders
 from asit.recipes.csv_table import read_csv
 from asit.recipes.labels import path_problem

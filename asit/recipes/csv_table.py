@@ -20,7 +20,7 @@ from pathlib import Path
 
 from asit.errors import AsitError, nearest
 from asit.io.audio import UNREADABLE_EXTENSIONS
-from asit.io.values import NO_LABEL
+from asit.kaldi.column_values import NO_LABEL
 from asit.recipes.labels import Labels, path_problem
 from asit.recipes.recording import Recording, is_tagging
 from asit.recipes.sets import UNLABELLED, one_name_each, plain_name, set_name

@@ -6,7 +6,7 @@ import os
 
 from asit.errors import AsitError
 from asit.io import pipes
-from asit.io.values import label_problem
+from asit.kaldi.column_values import label_problem
 
 SHOWN = 5  # classes that a message names
 

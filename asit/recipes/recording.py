@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asit.io.values import NO_LABEL
+from asit.kaldi.column_values import NO_LABEL
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asit.errors import AsitError, nearest
-from asit.io.values import NO_LABEL
+from asit.kaldi.column_values import NO_LABEL
 
 
 class LabelMap:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from asit.config import option
 from asit.data.targets import MultiHot
-from asit.io.values import NO_LABEL
+from asit.kaldi.column_values import NO_LABEL
 from asit.metrics.auc_dprime import mean_auc_dprime
 from asit.metrics.average_precision import average_precision, mean_average_precision
 from asit.tasks._labels import LabelMap

@@ -21,20 +21,23 @@ fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
 runs=conf/runs.yaml                 # training, validation and test set and configuration of every run
 exp=exp                             # folder of models, logs and scores
+pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
+finetune_args=""                    # more options of asit-finetune
+tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
 results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
+records_in "$exp/.done" # of the stages that all experiments share
+exp=$(experiment "$exp" "$tag")
 : "${results:=$exp/RESULTS.md}"
-# shellcheck disable=SC2034 # begin and finish read it
-done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
 sets=() && list_runs sets --runs "$runs" --pool "$pool" --list all
 labelled=() && list_runs labelled --runs "$runs" --list labelled
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
-plan() { # the options of all runs, one file each
+plan() { # the command lines of all jobs, a list for each stage
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "$pool" --init "$init" --seeds "$seeds" \
-        --exp "$exp" --out "$exp/runs"
+        --exp "$exp" --out "$exp/plan"
 }
 
 if begin 0 data "Data directories from the corpus" local/prepare.py "$corpus" -- data/all/wav.scp; then
@@ -45,7 +48,7 @@ fi
 
 if begin 1 features "Log-mel features" "$fbank_config" -- data/all/feats.scp; then
     "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
-        --resample true --channel "$channel" data/all "$exp/log/make_fbank" fbank
+        --resample true --channel "$channel" data/all data/all/log fbank
     asit-select-feats --from-dir data/all --data-dirs "${sets[@]/#/data/}"
 fi
 
@@ -54,28 +57,29 @@ if begin 2 stats "Mean and standard deviation of each pool" "$runs"; then
     for set in "${pools[@]}"; do asit-compute-stats --data-dir "data/$set"; done
 fi
 
+records_in "$exp/.done" # of this experiment
 if begin 3 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj 1 --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
+        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
 fi
 
 if begin 4 finetune "Fine-tune, pretrained and from scratch" "$runs" conf; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
+        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
 fi
 
 if begin 5 score "Score on the test sets; trivial baseline"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        asit-evaluate "$exp/runs/score" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+        "$exp/plan/score.txt" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
 fi
 
 if begin 6 report "The table" -- "$results"; then
-    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "Results" \
-        --run-command "./run.sh --seeds $seeds"
+    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "Results" \
+        --run-command "./run.sh --seeds $seeds$(changed_options)"
     show_results "$results"
 fi
 finish

@@ -19,26 +19,30 @@ ngpu=0                              # GPUs of each training; 0: CPU
 fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # small-corpus ASiT
 runs=conf/runs.yaml                 # training, validation and test set of every run
+init=""                             # backbone.safetensors to start from; empty: pretrain here
+pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
+finetune_args=""                    # more options of asit-finetune
+tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
 results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
-clips=downloads/clips exp=exp data=data fbank=fbank short_pretrain=() short_finetune=()
+clips=downloads/clips exp=exp data=data fbank=fbank
 if $quick; then
     exp=exp_quick data=exp_quick/data fbank=exp_quick/fbank
-    short_pretrain=(--steps 30 --warmup-steps 5)
-    short_finetune=(--steps 20 --warmup-steps 4 --eval-every 20 --epoch-samples 320)
+    pretrain_args="--steps 30 --warmup-steps 5 $pretrain_args"
+    finetune_args="--steps 20 --warmup-steps 4 --eval-every 20 --epoch-samples 320 $finetune_args"
 fi
+records_in "$exp/.done" # of the stages that all experiments share
+exp=$(experiment "$exp" "$tag")
 : "${results:=$exp/RESULTS.md}"
-# shellcheck disable=SC2034 # begin and finish read it
-done_dir=$exp/.done
 sets=() && list_runs sets --runs "$runs" --list all
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 tools=${ASIT_ROOT:-../..}/tools
 tables=(local/manifest.tsv local/packages.tsv)
 
-plan() { # the options of all runs, one file each
-    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --seeds "$seeds" --data "$data" --exp "$exp" \
-        --out "$exp/runs" --first-only "$quick"
+plan() { # the command lines of all jobs, a list for each stage
+    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --init "$init" --seeds "$seeds" --data "$data" \
+        --exp "$exp" --out "$exp/plan" --first-only "$quick"
 }
 
 if begin 0 download "Packages, verified and unpacked" "${tables[@]}" -- "$clips"; then
@@ -53,7 +57,7 @@ fi
 
 if begin 2 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp"; then
     "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
-        "$data/all" "$exp/log/make_fbank" "$fbank"
+        "$data/all" "$data/all/log" "$fbank"
     asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
 fi
 
@@ -61,28 +65,29 @@ if begin 3 stats "Mean and standard deviation of the pool" "$data/pool/feats.scp
     asit-compute-stats --data-dir "$data/pool"
 fi
 
+records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
-    plan # seeds at a time share the cores; progress in $exp/pretrain_*/train.log
+    plan # seeds at a time share the cores
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true ${short_pretrain[@]+"${short_pretrain[@]}"}
+        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
 fi
 
 if begin 5 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml conf/finetune_keyword.yaml; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true ${short_finetune[@]+"${short_finetune[@]}"}
+        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
 fi
 
 if begin 6 score "Score on the test sets; trivial baseline"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        asit-evaluate "$exp/runs/score" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+        "$exp/plan/score.txt" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
 fi
 
 if begin 7 report "The table" -- "$results"; then
-    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "asterisk: results" \
-        --run-command "egs/asterisk/run.sh --seeds $seeds --nj $nj"
+    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "asterisk: results" \
+        --run-command "egs/asterisk/run.sh --seeds $seeds --nj $nj$(changed_options)"
     show_results "$results"
 fi
 finish

@@ -32,12 +32,15 @@ runs=conf/runs.yaml                 # what is fine-tuned and scored; others stan
 data=data                           # folder of the data directories
 fbank=fbank                         # folder of the archives
 exp=exp                             # folder of models, logs and scores
+pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
+finetune_args=""                    # more options of asit-finetune
+tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
 results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
+records_in "$exp/.done" # of the stages that all experiments share
+exp=$(experiment "$exp" "$tag")
 : "${results:=$exp/RESULTS.md}"
-# shellcheck disable=SC2034 # begin and finish read it
-done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
 classes_sha256=cdd1049833c4b86127c2773ac0d14a2754b6a6d0d1798002ed5c66e699708429 # as in AST's repository
 [[ -z $released ]] || init=$exp/released/backbone.safetensors
@@ -48,9 +51,9 @@ mapfile -t csv_files < <(printf "$csv_dir/%s\n" "${lists[@]/%/_segments.csv}" cl
 ((ngpu > 0)) && pretrain_cmd=$cuda_cmd || pretrain_cmd=$train_cmd
 ((finetune_ngpu > 0)) && finetune_cmd=$cuda_cmd || finetune_cmd=$train_cmd
 
-plan() { # the options of all runs, one file each
+plan() { # the command lines of all jobs, a list for each stage
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "$pool" --init "$init" --seeds "$seeds" \
-        --data "$data" --exp "$exp" --out "$exp/runs"
+        --data "$data" --exp "$exp" --out "$exp/plan"
 }
 
 if begin 0 download "The official lists" -- "${csv_files[@]}"; then
@@ -73,7 +76,7 @@ fi
 if begin 2 features "Log-mel features; clips found and expected" "$fbank_config" -- "$data/all/feats.scp" "$data/found.md"; then
     # The first channel, as AST's front end takes it.
     "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" --resample true \
-        --channel 0 --compression "$compression" "$data/all" "$exp/log/make_fbank" "$fbank"
+        --channel 0 --compression "$compression" "$data/all" "$data/all/log" "$fbank"
     local/count_found.py --data "$data" --sets "${sets[@]}"
     asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
 fi
@@ -86,30 +89,31 @@ if begin 3 stats "Mean and standard deviation" -- "$data/$pool/stats.yaml"; then
     fi
 fi
 
+records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels, or import released weights" "$runs" "$pretrain_config"; then
     [[ -z $released ]] || asit-import-model --checkpoint "$released" --out "$init"
     plan
     "$tools/run_jobs.sh" --cmd "$pretrain_cmd" --nj 1 --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
+        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
 fi
 
 if begin 5 finetune "Fine-tune with fixed schedules" "$runs" conf; then
     plan
     "$tools/run_jobs.sh" --cmd "$finetune_cmd" --nj 1 --ngpu "$finetune_ngpu" --share-cores true --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
+        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
 fi
 
 if begin 6 score "Score on the evaluation set"; then
     plan
     "$tools/run_jobs.sh" --cmd "$finetune_cmd" --nj 1 --ngpu "$((finetune_ngpu > 0))" --share-cores true \
-        asit-evaluate "$exp/runs/score" "$exp/log"
+        "$exp/plan/score.txt" "$exp/log"
     cat "$exp"/log/score.*.log
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "AudioSet: results" \
+    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "AudioSet: results" \
         --note "$data/found.md" --published conf/published.yaml \
-        --run-command "egs/audioset/run.sh --audio-dir … --runs $runs --seeds $seeds"
+        --run-command "egs/audioset/run.sh --audio-dir … --runs $runs --seeds $seeds$(changed_options)"
     show_results "$results"
 fi
 finish

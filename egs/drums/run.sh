@@ -24,26 +24,28 @@ init=""                             # backbone.safetensors to start from instead
 exp=exp                             # folder of models, logs and scores
 data=data                           # folder of the data directories and the audio
 fbank=fbank                         # folder of the features
+pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
+finetune_args=""                    # more options of asit-finetune
+tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
 results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
-short_pretrain=() short_finetune=()
 if $quick; then
     [[ $exp != exp ]] || exp=exp_quick data=exp_quick/data fbank=exp_quick/fbank
     mixtures="60 20 30"
-    short_pretrain=(--steps 30 --warmup-steps 5)
-    short_finetune=(--steps 20 --warmup-steps 4 --eval-every 10 --epoch-samples 320)
+    pretrain_args="--steps 30 --warmup-steps 5 $pretrain_args"
+    finetune_args="--steps 20 --warmup-steps 4 --eval-every 10 --epoch-samples 320 $finetune_args"
 fi
+records_in "$exp/.done" # of the stages that all experiments share
+exp=$(experiment "$exp" "$tag")
 : "${results:=$exp/RESULTS.md}"
-# shellcheck disable=SC2034 # begin and finish read it
-done_dir=$exp/.done
 sets=() && list_runs sets --runs "$runs" --list all
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 tools=${ASIT_ROOT:-../..}/tools
 
-plan() { # the options of all runs, one file each
+plan() { # the command lines of all jobs, a list for each stage
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --init "$init" --seeds "$seeds" --data "$data" \
-        --exp "$exp" --out "$exp/runs" --first-only "$quick"
+        --exp "$exp" --out "$exp/plan" --first-only "$quick"
 }
 
 if begin 0 download "Packages of the kits" "$tables/packages.tsv"; then
@@ -61,7 +63,7 @@ fi
 
 if begin 2 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp"; then
     "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
-        "$data/all" "$exp/log/make_fbank" "$fbank"
+        "$data/all" "$data/all/log" "$fbank"
     asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
 fi
 
@@ -69,31 +71,31 @@ if begin 3 stats "Mean and standard deviation of the pool" "$data/pool/feats.scp
     asit-compute-stats --data-dir "$data/pool"
 fi
 
+records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/stats.yaml"; then
     plan
-    log "progress in $exp/pretrain_*/train.log"
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true ${short_pretrain[@]+"${short_pretrain[@]}"}
+        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
 fi
 
 if begin 5 finetune "Fine-tune, pretrained and from scratch" \
     "$runs" conf/finetune_events.yaml conf/finetune_tagging.yaml; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true ${short_finetune[@]+"${short_finetune[@]}"}
+        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
 fi
 
 if begin 6 score "Score on the test sets; trivial baseline"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        asit-evaluate "$exp/runs/score" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+        "$exp/plan/score.txt" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
 fi
 
 if begin 7 report "The table" local/more_metrics.py -- "$results"; then
-    local/more_metrics.py --plan "$exp/runs" --out "$exp/more_metrics.md"
-    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "drums: results" \
-        --note "$exp/more_metrics.md" --run-command "egs/drums/run.sh --seeds $seeds"
+    local/more_metrics.py --plan "$exp/plan" --out "$exp/more_metrics.md"
+    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "drums: results" \
+        --note "$exp/more_metrics.md" --run-command "egs/drums/run.sh --seeds $seeds$(changed_options)"
     show_results "$results"
 fi
 finish

@@ -23,12 +23,15 @@ fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
 runs=conf/runs.yaml                 # folds and fine-tuning; runs_ssast.yaml, runs_eat.yaml: other published settings
 exp=exp                             # folder of models, logs and scores
+pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
+finetune_args=""                    # more options of asit-finetune
+tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
 results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
+records_in "$exp/.done" # of the stages that all experiments share
+exp=$(experiment "$exp" "$tag")
 : "${results:=$exp/RESULTS.md}"
-# shellcheck disable=SC2034 # begin and finish read it
-done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
 read -r -a archive <<<"$sources"
 copy=${corpus:-downloads/ESC-50}
@@ -36,9 +39,9 @@ sets=() && list_runs sets --runs "$runs" --pool "train_fold{fold}" --init "$init
 trains=() && for set in "${sets[@]}"; do [[ $set != train_* ]] || trains+=("$set"); done
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
-plan() { # the options of all runs, one file each; each fold pretrains on what it trains on
+plan() { # the command lines of all jobs, a list for each stage; each fold pretrains on what it trains on
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "train_fold{fold}" --init "$init" \
-        --seeds "$seeds" --exp "$exp" --out "$exp/runs"
+        --seeds "$seeds" --exp "$exp" --out "$exp/plan"
 }
 
 if begin 0 download "The corpus" -- "$copy"; then
@@ -55,7 +58,7 @@ fi
 
 if begin 2 features "Log-mel features" "$fbank_config" -- data/all/feats.scp; then
     "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" --resample true \
-        data/all "$exp/log/make_fbank" fbank
+        data/all data/all/log fbank
     asit-select-feats --from-dir data/all --data-dirs "${sets[@]/#/data/}"
 fi
 
@@ -63,28 +66,29 @@ if begin 3 stats "Mean and standard deviation of the training folds" data/all/fe
     for set in "${trains[@]}"; do asit-compute-stats --data-dir "data/$set"; done
 fi
 
+records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels, for each fold" "$runs" "$pretrain_config"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
+        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
 fi
 
 if begin 5 finetune "Fine-tune on four folds, five times" "$runs" "${runs%/*}"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
+        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
 fi
 
 if begin 6 score "Score each on the fifth; trivial baseline"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        asit-evaluate "$exp/runs/score" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+        "$exp/plan/score.txt" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "ESC-50: results" \
-        --published conf/published.yaml --run-command "egs/esc50/run.sh --seeds $seeds"
+    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "ESC-50: results" \
+        --published conf/published.yaml --run-command "egs/esc50/run.sh --seeds $seeds$(changed_options)"
     show_results "$results"
 fi
 finish

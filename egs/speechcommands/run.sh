@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Speech Commands, spoken words of one second: version 2 with 35 classes (--task v2_35) or version 1 with ten commands,
-# unknown and silence (--task v1_12), with a backbone that is given (--init) or pretrained on the training clips.
+# Speech Commands, spoken words of one second: version 2 with 35 classes (--task v2_35), version 1 with ten commands,
+# unknown and silence (--task v1_12), or the words of version 1 with 1, 10 and 100 % of the labels (--task v1_words), with
+# a backbone that is given (--init) or pretrained on the training clips.
 #
 #   ./run.sh --ngpu 1                               # download (2.4 GB), pretrain, fine-tune, score
 #   ./run.sh --ngpu 1 --task v1_12                  # the twelve classes (1.6 GB)
+#   ./run.sh --task v1_words --seeds 3              # few labels; a tiny network: hours on two processor cores
 #   ./run.sh --ngpu 1 --init ../audioset/exp/pretrain_0/backbone.safetensors   # a backbone from elsewhere
 #   ./run.sh --ngpu 1 --corpus /data/SpeechCommands # holds speech_commands_v0.02, or the two of version 1
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
-task=v2_35                          # v2_35, or v1_12; each has its own data, exp and fbank, and its table in the report
+task=v2_35                          # v2_35, v1_12, v1_words; each has its own data, exp and fbank, and its table in the report
 corpus=""                           # folder with the unpacked archives; empty: they are downloaded
 mirrors="https://storage.googleapis.com/download.tensorflow.org/data http://download.tensorflow.org/data" # tried in order
 archives=local/archives.tsv         # sha256 of the official archives
@@ -21,31 +23,36 @@ init=""                             # backbone.safetensors to start from; empty:
 seeds=1                             # runs of everything random; the table has mean and std
 nj=4                                # parallel jobs
 ngpu=0                              # GPUs of each training job; 0: CPU
-fbank_config=conf/fbank.yaml        # front end
-pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
+fbank_config=""                     # front end; empty: conf/fbank.yaml, or conf/words_fbank.yaml
+pretrain_config=""                  # ASiT for a small corpus; empty: conf/pretrain.yaml, or conf/words_pretrain.yaml
 runs=""                             # fine-tuning; empty: conf/runs_<task>.yaml; conf/runs_v2_35_eat.yaml: EAT's settings
+pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
+finetune_args=""                    # more options of asit-finetune
+tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
 results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
 case $task in
     v2_35) names=(speech_commands_v0.02) ;;
     v1_12) names=(speech_commands_v0.01 speech_commands_test_set_v0.01) ;;
-    *) echo "run.sh: error: --task: expected v2_35 or v1_12, found '$task'" >&2 && exit 2 ;;
+    v1_words) names=(speech_commands_v0.01) prefix=words_ ;;
+    *) echo "run.sh: error: --task: expected v2_35, v1_12 or v1_words, found '$task'" >&2 && exit 2 ;;
 esac
+: "${fbank_config:=conf/${prefix:-}fbank.yaml}" "${pretrain_config:=conf/${prefix:-}pretrain.yaml}"
 : "${runs:=conf/runs_$task.yaml}"
-exp=exp/$task data=data/$task
+data=data/$task
+records_in "exp/$task/.done" # of the stages that all experiments share
+exp=$(experiment exp "$tag")/$task
 : "${results:=$exp/RESULTS.md}"
-# shellcheck disable=SC2034 # begin and finish read it
-done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
-sets=(train valid test)
+sets=() && list_runs sets --runs "$runs" --pool train --list all
 unpacked=("${names[@]/#/downloads/}")
 [[ -z $corpus ]] || unpacked=("$corpus")
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
-plan() { # the options of all runs, one file each
+plan() { # the command lines of all jobs, a list for each stage
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool train --init "$init" --seeds "$seeds" \
-        --data "$data" --exp "$exp" --out "$exp/runs"
+        --data "$data" --exp "$exp" --out "$exp/plan"
 }
 
 if begin 0 download "The official archives" "$archives" -- "${unpacked[@]}"; then
@@ -66,7 +73,7 @@ fi
 
 if begin 2 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp"; then
     "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
-        "$data/all" "$exp/log/make_fbank" "fbank/$task"
+        "$data/all" "$data/all/log" "fbank/$task"
     asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
 fi
 
@@ -74,32 +81,33 @@ if begin 3 stats "Mean and standard deviation of the training clips" "$data/trai
     asit-compute-stats --data-dir "$data/train"
 fi
 
+records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
+        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
 fi
 
 if begin 5 finetune "Fine-tune; the validation set selects" "$runs" "${runs%/*}"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
+        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
 fi
 
 if begin 6 score "Score on the official test set; trivial baseline"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        asit-evaluate "$exp/runs/score" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" asit-baseline "$exp/runs/baseline" "$exp/log"
+        "$exp/plan/score.txt" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    plans=("$exp/runs")
-    for done in exp/*/.done/report; do # the other task's table too, once there is one
-        [[ ! -f $done || $done == "$done_dir/report" ]] || plans+=("${done%/.done/report}/runs")
+    plans=("$exp/plan")
+    for done in "${exp%/*}"/*/.done/report; do # the other task's table too, once there is one
+        [[ ! -f $done || $done == "$done_dir/report" ]] || plans+=("${done%/.done/report}/plan")
     done
     asit-report --plan "${plans[@]}" --out "$results" --done-dir "$done_dir" --title "Speech Commands: results" \
-        --published conf/published.yaml --run-command "egs/speechcommands/run.sh --task $task --seeds $seeds"
+        --published conf/published.yaml --run-command "egs/speechcommands/run.sh --task $task --seeds $seeds$(changed_options)"
     show_results "$results"
 fi
 finish

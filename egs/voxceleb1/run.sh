@@ -25,12 +25,15 @@ fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # the published settings
 runs=conf/runs.yaml                 # M2D's fine-tuning; runs_ssast.yaml: SSAST's
 exp=exp                             # folder of models, logs and scores
+pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
+finetune_args=""                    # more options of asit-finetune
+tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
 results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
+records_in "$exp/.done" # of the stages that all experiments share
+exp=$(experiment "$exp" "$tag")
 : "${results:=$exp/RESULTS.md}"
-# shellcheck disable=SC2034 # begin and finish read it
-done_dir=$exp/.done
 tools=${ASIT_ROOT:-../..}/tools
 pool=dev_train
 folder=${lists:-downloads/lists}
@@ -38,9 +41,9 @@ read -r -a places <<<"$sources"
 sets=(iden_train iden_valid iden_test dev_train dev_valid veri_test)
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 
-plan() { # the options of all runs, one file each
+plan() { # the command lines of all jobs, a list for each stage
     asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "$pool" --init "$init" --seeds "$seeds" \
-        --exp "$exp" --out "$exp/runs"
+        --exp "$exp" --out "$exp/plan"
 }
 
 fetch() { # fetch NAME SHA256: one list
@@ -62,7 +65,7 @@ fi
 
 if begin 2 features "Log-mel features" "$fbank_config" -- data/all/feats.scp; then
     "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" --resample "$resample" \
-        --compression "$compression" data/all "$exp/log/make_fbank" fbank
+        --compression "$compression" data/all data/all/log fbank
     asit-select-feats --from-dir data/all --data-dirs "${sets[@]/#/data/}"
 fi
 
@@ -70,29 +73,30 @@ if begin 3 stats "Mean and standard deviation of the pool" "data/$pool/feats.scp
     asit-compute-stats --data-dir "data/$pool"
 fi
 
+records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "data/$pool/stats.yaml"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj 1 --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-pretrain "$exp/runs/pretrain" "$exp/log" -- --restart-changed true
+        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
 fi
 
 if begin 5 finetune "Fine-tune on identification, with all speakers and without those of the trials" "${runs%/*}"; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        asit-finetune "$exp/runs/finetune" "$exp/log" -- --restart-changed true
+        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
 fi
 
 if begin 6 score "Score identification and verification"; then
     plan
     score=("$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --share-cores true)
-    "${score[@]}" asit-evaluate "$exp/runs/score" "$exp/log"
-    "${score[@]}" asit-knn "$exp/runs/knn" "$exp/log"
-    "${score[@]}" asit-verify "$exp/runs/verify" "$exp/log"
+    "${score[@]}" "$exp/plan/score.txt" "$exp/log"
+    "${score[@]}" "$exp/plan/knn.txt" "$exp/log"
+    "${score[@]}" "$exp/plan/verify.txt" "$exp/log"
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    asit-report --plan "$exp/runs" --out "$results" --done-dir "$done_dir" --title "VoxCeleb1: results" \
-        --published conf/published.yaml --run-command "egs/voxceleb1/run.sh --seeds $seeds"
+    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "VoxCeleb1: results" \
+        --published conf/published.yaml --run-command "egs/voxceleb1/run.sh --seeds $seeds$(changed_options)"
     show_results "$results"
 fi
 finish

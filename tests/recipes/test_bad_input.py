@@ -340,7 +340,7 @@ def test_sharing_features(refused, home) -> None:
         ("make_fbank", [*FEATS, "--num-mel-bins", "9999"], 1, "num_mel_bins"),
         ("make_fbank", [*FEATS, "--compression", "9"], 2, "--compression: expected one of 0, 1"),
         ("make_fbank", [*FEATS, "--high-freq", "9000"], 1, "high_freq.*4000"),
-        ("report", ["--exp-dir", "conf", "--out", "R.md"], 1, r"conf.*metrics\.json"),
+        ("report", ["--exp-dirs", "conf", "--out", "R.md"], 1, r"conf.*metrics\.json"),
         ("run_local", ["--mem"], 1, "--mem"),
         ("run_local", ["JOB=1:x", "log/x.JOB.log", "true"], 1, "JOB=1:x"),
         ("run_local", ["JOB=1:2", "log/x.log", "true"], 1, r"log/x\.log"),

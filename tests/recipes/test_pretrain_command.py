@@ -17,7 +17,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from small_pool import make_pool
 
-from asit.io import model_file
+from asit.models import model_file
 from asit.train.run_log import read_metrics
 
 STEPS = 16
@@ -120,11 +120,11 @@ def test_another_pool_is_another_run(home, whole):
     try:
         checksums = (pool / "utt2crc").read_text().splitlines()
         (pool / "utt2crc").write_text("\n".join([checksums[0][:-1] + "g", *checksums[1:]]) + "\n")
-        assert "begun with other settings or data: data: " in finish(start(home, "other"), code=1)
+        assert "begun with other settings or data: the clips" in finish(start(home, "other"), code=1)
         for name in ("feats.scp", "utt2num_frames", "utt2crc"):
             lines = (home / "data/kept" / name).read_text().splitlines()
             (pool / name).write_text("\n".join(lines[: len(lines) // 2]) + "\n")
-        assert "begun with other settings or data: data: " in finish(start(home, "other"), code=1)
+        assert "begun with other settings or data: the clips" in finish(start(home, "other"), code=1)
         assert "it is kept in other.old-1" in finish(start(home, "other", "--restart-changed", "true"))
         assert (home / "other.old-1/backbone.safetensors").is_file()
         assert (home / "other/done.json").is_file()

@@ -82,6 +82,24 @@ def test_template_leaves_finished_stages_alone(recipe: Path) -> None:
     assert all(line.endswith(" finished") for line in lines), output
 
 
+def test_an_experiment_differs_in_what_it_was_given(recipe: Path) -> None:
+    """--tag and --finetune-args: data and features stay; asit-report shows scores and options side by side."""
+    before = {path: path.stat().st_mtime_ns for path in recipe.glob("exp/*/model.safetensors")}
+    words = ("--tag", "fast", "--init", "exp/pretrain_0/backbone.safetensors", "--finetune-args", "--steps 2 --lr 3e-3")
+    output = run(recipe, "./run.sh", "--corpus", "downloads/my corpus", "--nj", "2", *words)
+    stages = re.findall(r"Stage \d \((\w+)\)(?!.*finished and unchanged)", output)
+    assert stages == ["pretrain", "finetune", "score", "report"]
+    assert re.search(
+        r"^asit-finetune --config conf/finetune.yaml --init exp/pretrain_0/.* --steps 2 --lr 3e-3$", output, re.M
+    )
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert "--tag 'fast' --finetune-args '--steps 2 --lr 3e-3'" in (recipe / "exp/fast/RESULTS.md").read_text()
+    shown = run(recipe, "asit-report", "--exp-dirs", "exp", "exp/fast")
+    assert "| system | labels | exp | exp/fast |" in shown
+    assert re.search(r"^\| `steps` \| 4 \| 2 \|", shown, re.M)
+    assert re.search(r"^\| `lr` \| \S+ \| 0.003 \|", shown, re.M)
+
+
 def commands_of(document: Path) -> list[str]:
     """The shell commands of a document that stand in its tables or blocks behind a mark ``<!-- run -->``."""
     text = document.read_text(encoding="utf-8")

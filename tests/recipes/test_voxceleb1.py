@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,11 +16,12 @@ import pytest
 import soundfile
 import torch
 
-from asit.config import from_dict, read_yaml
-from asit.downstream.finetune import Settings as FinetuneSettings
-from asit.io import model_file
-from asit.io.data_dir import DataDir
-from asit.recipes.runs import Settings, options_of_runs
+from asit.config import parse, read_yaml, to_dict
+from asit.kaldi.data_dir import DataDir
+from asit.models import model_file
+from asit.recipes.job_list import line
+from asit.recipes.plan import Settings, options_of_runs
+from asit.runs.finetune import Settings as FinetuneSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
@@ -298,26 +300,26 @@ def test_a_wrong_list_from_the_network_is_not_kept(corpus: Path, address: str, t
     assert not (recipe / "downloads/lists/veri_test.txt").exists()
 
 
-def tuned_by(runs: str) -> list[dict]:
-    """Options of the fine-tuning runs."""
+def tuned_by(runs: str) -> list[FinetuneSettings]:
+    """Settings of the fine-tuning runs."""
     conf = RECIPE / "conf"
     settings = Settings(runs=str(conf / runs), pretrain_config=str(conf / "pretrain.yaml"), init="b.safetensors")
-    return options_of_runs(settings)["finetune"]
+    lines = [line("asit-finetune", options) for options in options_of_runs(settings)["finetune"]]
+    return [parse(FinetuneSettings, shlex.split(text)[1:]) for text in lines]
 
 
 def test_the_configurations_are_the_published_ones() -> None:
     tuned = tuned_by("runs.yaml")
-    assert [(run["train_dir"], run["valid_dir"]) for run in tuned[::2]] == [
+    assert [(run.train_dir, run.valid_dir) for run in tuned[::2]] == [
         ("data/iden_train", "data/iden_valid"),
         ("data/dev_train", "data/dev_valid"),
     ]
-    m2d = from_dict(FinetuneSettings, tuned[0])
+    m2d = tuned[0]
     assert (m2d.crop_frames, m2d.head.pooling, m2d.train.epochs, m2d.train.batch_size) == (821, "mean", 50, 64)
     augmentation = m2d.tuner.augmentation
     assert (augmentation.freq_mask, augmentation.time_mask, augmentation.mixup) == (30, 48, 0.0)
     assert m2d.train.lr_of_step(2161, 64)[5 * 2161] == pytest.approx(5e-4)
-    ssast = tuned_by("runs_ssast.yaml")
-    assert ssast[2]["freeze_backbone"] is True
-    ssast = from_dict(FinetuneSettings, ssast[0])
+    ssast, _, probe, *_ = tuned_by("runs_ssast.yaml")
+    assert to_dict(probe)["freeze_backbone"] is True
     assert ssast.train.total_steps(4323) == 40000
     assert ssast.train.lr_of_step(4323, 32)[0] == ssast.train.lr_of_step(4323, 32)[39999] == 1e-4

@@ -284,3 +284,38 @@ def test_one_run_at_a_time(recipe):
         (recipe.folder / "go").touch()
         assert first.wait(timeout=30) == 0
     assert recipe.ran() == ["data", "train", "score"]
+
+
+def test_experiments_share_the_stages_before_the_training(recipe):
+    """--tag: trainings, scores and their records in exp/<tag>; data stay. Two experiments may run at a time."""
+    script = (recipe.folder / "run.sh").read_text()
+    script = script.replace("exp=exp/train_$epochs # derived from an option", 'exp=$(experiment exp "$tag")')
+    script = script.replace("if begin 1 train", 'records_in "$exp/.done"\nif begin 1 train')
+    recipe.script(script)
+    recipe.run()
+    assert recipe.ran() == ["data", "train", "score"]
+    assert {path.name for path in (recipe.folder / "exp/.done").glob("[!.]*")} == {"data", "train", "score"}
+    recipe.step("[[ -n ${INNER-} ]] || INNER=1 ./run.sh --tag b")
+    recipe.run("--tag", "a")
+    assert recipe.ran() == ["train", "train", "score", "score"]
+    assert {path.name for path in (recipe.folder / "exp/b/.done").glob("[!.]*")} == {"train", "score"}
+    for words in ([], ["--tag", "a"], ["--tag", "b"]):
+        recipe.run(*words)
+        assert recipe.ran() == []
+    recipe.step("[[ -n ${INNER-} ]] || INNER=1 ./run.sh --tag a --force true")
+    assert "another run.sh, or jobs that it has left, are at work on exp/a" in recipe.run(
+        "--tag", "a", "--stage", "train", "--force", "true", code=2
+    )
+    (recipe.folder / "trace").unlink()
+    recipe.step("true")
+    recipe.run("--text", "new")
+    assert recipe.ran() == ["data", "train", "score"]
+    recipe.run("--text", "new", "--tag", "b")
+    assert recipe.ran() == ["train", "score"], "what the experiment was made from has changed"
+
+
+@pytest.mark.parametrize("tag", ["a/b", "..", ".hidden", "a b", "log", "plan", "data"])
+def test_a_tag_is_a_name_of_its_own(recipe, tag):
+    recipe.script((recipe.folder / "run.sh").read_text().replace("exp=exp/", 'exp=$(experiment exp "$tag")/'))
+    assert "error: --tag: " in recipe.run("--tag", tag, code=2)
+    assert not (recipe.folder / "trace").exists()

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from asit.config import option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import write_text
-from asit.report import record
-from asit.report.results import metrics_of
+from asit.recipes import record
+from asit.recipes.results import metrics_of
 
 SHOWN = {"balanced_accuracy": ("balanced accuracy in %", 100), "auc": ("AUC in %", 100), "dprime": ("d'", 1)}
 
@@ -21,7 +21,7 @@ SHOWN = {"balanced_accuracy": ("balanced accuracy in %", 100), "auc": ("AUC in %
 class MoreSettings:
     """Where the scores are and where the table goes."""
 
-    plan: tuple[str, ...] = option(("exp/runs",), "folders of asit-plan-runs whose runs are shown")
+    plan: tuple[str, ...] = option(("exp/plan",), "folders of asit-plan-runs whose runs are shown")
     out: str = option("exp/more_metrics.md", "file to write")
 
 

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from asit.errors import AsitError
-from asit.io.data_dir import DataDir
-from asit.io.data_dir_validate import Checks, validate
+from asit.kaldi.data_dir import DataDir
+from asit.kaldi.data_dir_validate import Checks, validate
 from asit.recipes.corpus import Recording, read_corpus, sets_of, split_by_itself, write_sets
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from asit.errors import AsitError
 from asit.recipes.new import NewRecipeSettings, new_recipe
-from asit.recipes.runs import read_plan, sets
+from asit.recipes.plan import read_plan, sets
 
 TEMPLATE = str(Path(__file__).parents[3] / "egs" / "TEMPLATE")
 

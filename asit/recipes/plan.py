@@ -1,0 +1,253 @@
+"""The runs of a recipe: ``conf/runs.yaml`` to the command line of every job.
+
+A run is a training set, a validation set and a test set under one configuration; it is made for each seed and each
+fold, once for every system. Seed s has its own pretraining, its own draw of the small label sets and its own order of
+the clips; the systems of one run differ in what their name says and in nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from asit.config import entry, option, read_yaml
+from asit.errors import AsitError, nearest
+from asit.recipes import job_list
+
+# system -> options of asit-finetune beside those of the configuration; their names in the report
+FINETUNED = {
+    "pretrained": ("pretrained", {}),
+    "scratch": ("from scratch", {"from_scratch": True}),
+    "probe": ("linear probe", {"freeze_backbone": True}),
+}
+OF_TRIALS = ("pretrained", "scratch")  # systems that learn to embed speakers, which trials compare
+# system that trains no network, a command and a kind of its own -> options that it takes from the configuration
+UNTRAINED = {
+    "knn": ("task", "pooling", "pool_slices", "probe_layer", "crop_frames", "scoring", "window_overlap", "eval_batch"),
+    "baseline": ("task",),
+}
+SYSTEMS = (*FINETUNED, *UNTRAINED)
+LISTS = ("", "all", "labelled", "pool")
+SCORED = ("score", "baseline", "knn", "verify")  # kinds that write metrics.json into their out_dir
+COMMANDS = {
+    "pretrain": "asit-pretrain",
+    "finetune": "asit-finetune",
+    "score": "asit-evaluate",
+    "baseline": "asit-baseline",
+    "knn": "asit-knn",
+    "verify": "asit-verify",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Write the command lines of a recipe's jobs: pretraining, fine-tuning, scoring, baseline, knn, verification."""
+
+    runs: str = option("conf/runs.yaml", "which runs there are; docs/extending.md has its form")
+    pretrain_config: str = option("conf/pretrain.yaml", "options that all pretraining runs share")
+    pool: str = option("pool", "data directory to pretrain on, below --data; {fold} is replaced")
+    init: str = option("", "backbone.safetensors to start every run from; nothing is pretrained then")
+    seeds: int = option(1, "number of seeds, 0 to seeds - 1", least=1)
+    data: str = option("data", "folder of the data directories")
+    exp: str = option("exp", "folder of the experiments")
+    out: str = option(
+        "exp/plan", f"folder of the lists, a command line for each job: <out>/{{{','.join(COMMANDS)}}}.txt"
+    )
+    first_only: bool = option(False, "only the first run of each task, to try a recipe")
+    put_aside: str = option("", "write nothing; rename the --out-dir of every line of this list to <out-dir>.old-<n>")
+    list: str = option(
+        "", "write nothing; print the names of all data directories, the labelled ones, or the pool", LISTS
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """One entry of ``runs``. In the names of sets, {seed}, {draw} and {fold} are replaced.
+
+    ``trials``: lists below --data; the test set is then scored by asit-verify, once with each list.
+    """
+
+    task: str
+    train: str
+    test: tuple[str, ...]
+    config: str
+    valid: str = ""
+    labels: str = "all"
+    systems: tuple[str, ...] = ("pretrained", "scratch", "baseline")
+    trials: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the names of its folders begin with: the task and the labels."""
+        return f"{self.task}_{self.labels}".replace("%", "pct").replace(" ", "_").replace("/", "_")
+
+
+class Plan(NamedTuple):
+    """``conf/runs.yaml``."""
+
+    runs: tuple[Run, ...]
+    draws: int
+    folds: tuple[str, ...]  # one empty name when there are none
+    folder: Path
+
+
+class Turn(NamedTuple):
+    """One repetition of all runs."""
+
+    seed: int
+    draw: int
+    fold: str
+
+    def name(self, text: str) -> str:
+        """``text`` with {seed}, {draw} and {fold} replaced."""
+        for key, value in self._asdict().items():
+            text = text.replace(f"{{{key}}}", str(value))
+        return text
+
+    @property
+    def suffix(self) -> str:
+        """``0`` or ``0_fold2``: the end of a folder's name."""
+        return f"{self.seed}_fold{self.fold}" if self.fold else str(self.seed)
+
+
+def read_plan(path: str) -> Plan:
+    """Read ``conf/runs.yaml``.
+
+    Raises:
+        AsitError: an unknown or missing name, an unknown system, no run, a configuration that is not there, two runs
+            that would share a folder.
+    """
+    content = read_yaml(path)
+    for name, (_, place) in content.items():
+        if name not in ("runs", "draws", "folds"):
+            raise AsitError(f"{place}: unknown name '{name}': {nearest(name, ('runs', 'draws', 'folds'))}")
+    rows, place = content.get("runs", ([], path))
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise AsitError(f"{place}: expected 'runs' to be a list of runs, each with task, train, test and config")
+    draws, draws_place = content.get("draws", (1, path))
+    if not isinstance(draws, int) or draws < 1:
+        raise AsitError(f"{draws_place}: expected 'draws' to be a number of at least 1, found {draws!r}")
+    folds, folds_place = content.get("folds", ([""], path))
+    if not isinstance(folds, list) or not folds:
+        raise AsitError(f"{folds_place}: expected 'folds' to be a list such as [1, 2, 3], found {folds!r}")
+    runs = tuple(_run(row, f"{place}: run {number}") for number, row in enumerate(rows, 1))
+    plan = Plan(runs, draws, tuple(str(fold) for fold in folds), Path(path).parent)
+    for number, run in enumerate(runs, 1):
+        if not (plan.folder / run.config).is_file():
+            raise AsitError(f"{place}: run {number}: {plan.folder / run.config}: no such file; 'config' is beside runs")
+    names = [run.name for run in runs]
+    for number, name in enumerate(names, 1):
+        if name in names[: number - 1]:
+            raise AsitError(
+                f"{place}: run {number}: its folder {name}_<system>_<seed> and its cell of the table are those of run "
+                f"{names.index(name) + 1}; give one of them another 'task' or 'labels'"
+            )
+    return plan
+
+
+def _run(row: dict[str, Any], where: str) -> Run:
+    texts = {
+        name: _words(value) if name in ("test", "systems", "trials") else str(value) for name, value in row.items()
+    }
+    run = entry(Run, texts, where)
+    for system in run.systems:
+        if system not in SYSTEMS:
+            raise AsitError(f"{where}: unknown system '{system}': {nearest(system, SYSTEMS)}")
+        if run.trials and system not in OF_TRIALS:
+            raise AsitError(f"{where}: system '{system}' with trials: expected systems among {', '.join(OF_TRIALS)}")
+    if "knn" in run.systems and not run.valid:
+        raise AsitError(f"{where}: system 'knn' needs 'valid', the set on which k is chosen")
+    for what, names in (("test", run.test), ("trials", [Path(name).stem for name in run.trials])):
+        twice = [name for name in names if list(names).count(name) > 1]
+        if twice:
+            raise AsitError(f"{where}: '{what}': two of the name '{twice[0]}' would share a folder; rename one")
+    if run.trials and len(run.test) > 1:
+        raise AsitError(f"{where}: expected one test set, whose clips the trials name, found {len(run.test)}")
+    return run
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(str(word) for word in (value if isinstance(value, list) else [value]))
+
+
+def turns(plan: Plan, seeds: int) -> Iterator[Turn]:
+    """Every seed with every fold."""
+    return (Turn(seed, seed % plan.draws, fold) for seed, fold in itertools.product(range(seeds), plan.folds))
+
+
+def sets(plan: Plan, pool: str, which: str = "all") -> list[str]:
+    """Names of the data directories of all runs and of the pool, whichever seeds are run, in order of first use."""
+    labelled = [name for run in plan.runs for name in (run.train, run.valid, *run.test) if name]
+    names = {"all": [pool, *labelled], "labelled": labelled, "pool": [pool]}[which]
+    return list(dict.fromkeys(turn.name(name) for turn in turns(plan, plan.draws) for name in names))
+
+
+def options_of_runs(settings: Settings) -> dict[str, list[dict[str, Any]]]:
+    """Options of every run by kind. What a configuration file says stays there, and ``config`` names the file.
+
+    Raises as :func:`read_plan`.
+    """
+    plan = read_plan(settings.runs)
+    if settings.first_only:
+        plan = plan._replace(runs=tuple({run.task: run for run in reversed(plan.runs)}.values()), folds=plan.folds[:1])
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in COMMANDS}
+    for turn in turns(plan, settings.seeds):
+        init = settings.init or f"{settings.exp}/{_pretraining(settings.pool, turn)}/backbone.safetensors"
+        pretrain = {"config": settings.pretrain_config, "data_dir": f"{settings.data}/{turn.name(settings.pool)}"}
+        pretrain |= {"out_dir": str(Path(init).parent), "seed": turn.seed}
+        if not settings.init and pretrain not in found["pretrain"]:
+            found["pretrain"].append(pretrain)
+        for run in plan.runs:
+            _add(found, run, turn, init, settings, plan.folder)
+    if found["pretrain"] and not Path(settings.pretrain_config).is_file():
+        raise AsitError(f"{settings.pretrain_config}: no such file; it holds the options of pretraining")
+    return found
+
+
+def _pretraining(pool: str, turn: Turn) -> str:
+    """Folder of the backbone: of the seed, and of the fold when the pool differs between folds."""
+    return f"pretrain_{turn.suffix if '{fold}' in pool else turn.seed}"
+
+
+def _add(
+    found: dict[str, list[dict[str, Any]]], run: Run, turn: Turn, init: str, settings: Settings, folder: Path
+) -> None:
+    """The runs of all systems of an entry."""
+    tags = [f"task={run.task}", f"labels={run.labels}", f"seed={turn.seed}"] + [f"fold={turn.fold}"] * bool(turn.fold)
+    train, valid = f"{settings.data}/{turn.name(run.train)}", turn.name(run.valid)
+    valid = f"{settings.data}/{valid}" if valid else ""
+    tests = {turn.name(test): [f"test={test}"] * (len(run.test) > 1) for test in run.test}
+    for system in run.systems:
+        out = f"{settings.exp}/{run.name}_{system}_{turn.suffix}"
+        sets = {"train_dir": train, "valid_dir": valid} if valid else {"train_dir": train}
+        config = str(folder / run.config)
+        if system in UNTRAINED:  # its command knows few of the options in the file, and would refuse the others
+            taken = {name: value for name, (value, _) in read_yaml(config).items() if name in UNTRAINED[system]}
+            shared = {**({"model": init} if system == "knn" else {}), **taken, **sets}
+            for test, tag in tests.items():
+                place = {"test_dir": f"{settings.data}/{test}", "out_dir": f"{out}/{test}", "tags": tags + tag}
+                found[system].append({**shared, **place})
+            continue
+        shown, own = FINETUNED[system]
+        own = {"out_dir": out, "seed": turn.seed, "tags": [*tags, f"system={shown}"], **own}
+        found["finetune"].append({"config": config, "init": init, **sets, **own})
+        for name_of_list in run.trials:
+            stem = Path(name_of_list).stem
+            compared = {"trials": f"{settings.data}/{name_of_list}", "data_dir": f"{settings.data}/{next(iter(tests))}"}
+            table = [f"task={run.task} ({stem})"] * (len(run.trials) > 1)  # error rates of lists do not average
+            compared |= {"out_dir": f"{out}/{stem}", "tags": table}
+            found["verify"].append({"model": f"{out}/model.safetensors", **compared})
+        for test, tag in tests.items() if not run.trials else ():
+            score = {"model": f"{out}/model.safetensors", "data_dir": f"{settings.data}/{test}"}
+            found["score"].append({**score, "out_dir": f"{out}/{test}", "tags": tag})
+
+
+def write(settings: Settings) -> dict[str, int]:
+    """Write the list of every kind, in place of those of an earlier call; returns how many jobs each has."""
+    runs = options_of_runs(settings)
+    for kind, jobs in runs.items():
+        job_list.write(Path(settings.out, f"{kind}.txt"), [job_list.line(COMMANDS[kind], job) for job in jobs])
+    return {kind: len(jobs) for kind, jobs in runs.items()}
