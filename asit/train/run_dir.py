@@ -93,7 +93,7 @@ def opened(out_dir: Path, train: TrainSettings) -> Iterator[Place]:
             with DirLock(out_dir) if place.main else nullcontext():
                 start_log(out_dir, place.main)
                 for orphan in sweep(out_dir) if place.main else ():
-                    log.info("removed %s, left behind by a run that was killed", orphan)
+                    log.info("removed %s, left by a run that was killed", orphan)
                 log.info("%s", shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]))
                 log.info("%d process(es) on %s, %d CPU thread(s) each", place.size, place.device, threads)
                 yield place

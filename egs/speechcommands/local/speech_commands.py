@@ -95,7 +95,7 @@ def read_clips(folder: Path, version: str, partial: bool = False) -> list[Clip]:
         expected = "two words at least" if partial else f"{len(words)} words"
         raise AsitError(
             f"{folder}: expected clips of {expected}, found none of {', '.join(missing)}; "
-            f"unpack speech_commands_v{version}.tar.gz anew"
+            f"unpack speech_commands_v{version}.tar.gz again"
         )
     clips = []
     for word, place in folders.items():
