@@ -1,12 +1,11 @@
 """Components picked by name: dropping a file into a package is its registration.
 
-``load("masking", "gmml")`` is the module ``asit.masking.gmml``. A component is a module that defines ``Settings``; the
-modules beside it that do not are what the components share.
+``load("masking", "gmml")`` is the module ``asit.masking.gmml``. A component is a module that defines ``Settings``, or, as
+losses do, ``example``; what the components of a folder share stands in modules beside them.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib
 import re
 from pathlib import Path
@@ -14,10 +13,9 @@ from types import ModuleType
 
 from asit.errors import AsitError, excerpt, nearest
 
-_DEFINES_SETTINGS = re.compile(r"^class Settings\b", re.MULTILINE)
+_COMPONENT = re.compile(r"^(class Settings|def example)\b", re.MULTILINE)
 
 
-@functools.cache
 def names(kind: str) -> list[str]:
     """The names that ``load(kind, ...)`` accepts, sorted.
 
@@ -26,7 +24,7 @@ def names(kind: str) -> list[str]:
     """
     package = importlib.import_module(f"asit.{kind}")
     files = (path for folder in package.__path__ for path in Path(folder).glob("*.py"))
-    return sorted(path.stem for path in files if _DEFINES_SETTINGS.search(path.read_text(encoding="utf-8")))
+    return sorted(path.stem for path in files if _COMPONENT.search(path.read_text(encoding="utf-8")))
 
 
 def load(kind: str, name: str) -> ModuleType:

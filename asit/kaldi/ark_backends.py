@@ -2,8 +2,8 @@
 
 All back ends read and write the same archives. ``asit`` needs no library (:mod:`asit.kaldi.ark_codec`); the libraries
 read whole matrices. kaldiio's licence is for evaluation, kaldi_native_io is Apache-2.0. Neither library ever opens a
-file name from an scp file as kaldiio would (it runs ``cmd |`` in a shell and unpickles ``PKL`` entries): names and heads are
-checked first.
+file name from an scp file as kaldiio would (it runs ``cmd |`` in a shell and unpickles ``PKL`` entries): names and
+heads are checked first.
 """
 
 from __future__ import annotations
