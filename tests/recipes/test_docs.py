@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 
 import asit.masking
-from asit import registry
 from asit.config import parse
 from asit.runs.pretrain import PretrainSettings
 
@@ -222,9 +221,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     ((file, code),) = re.findall(r"<!-- file: asit/masking/(\w+\.py) -->\n```python\n(.*?)^```", text, re.M | re.S)
     (tmp_path / file).write_text(code, encoding="utf-8")
     monkeypatch.setattr(asit.masking, "__path__", [*asit.masking.__path__, str(tmp_path)])
-    registry.names.cache_clear()
     yield file.removesuffix(".py")
-    registry.names.cache_clear()
     sys.modules.pop(f"asit.masking.{file.removesuffix('.py')}", None)
 
 
