@@ -1,7 +1,7 @@
 """Components picked by name: dropping a file into a package is its registration.
 
-``load("masking", "gmml")`` is the module ``asit.masking.gmml``. A component is a module that defines ``Settings``, or, as
-losses do, ``example``; what the components of a folder share stands in modules beside them.
+``load("masking", "gmml")`` is the module ``asit.masking.gmml``. A component is a module that defines ``Settings`` or,
+as losses do, ``example``; the other modules of a folder are what its components share.
 """
 
 from __future__ import annotations

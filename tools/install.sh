@@ -13,7 +13,7 @@ python=""                # Python >= 3.10 to make it with; found when empty
 extras=""                # extras of setup.py, such as test or test,native-io
 torch_backend=auto       # auto, cpu or a CUDA version such as cu130
 torch_index=""           # URL of a package index that has torch, instead of the usual places
-allow_cuda=true          # without a GPU, take the large CUDA build of torch if no CPU build is to be had
+allow_cuda=true          # without a GPU, take the large CUDA build of torch if there is no CPU build
 quiet=false              # say nothing when there is nothing to do
 parse_options "$@"
 [[ $venv == /* ]] || venv="$PWD/$venv"
@@ -68,8 +68,8 @@ install_torch() {
     elif [[ $torch_backend == cpu ]]; then
         # A wheel marked +cpu may be where pip is set up to look; else uv knows where torch publishes them.
         pip install -q --no-deps "torch==$pin+cpu" 2>/dev/null || uv_torch cpu "torch==$pin" || {
-            $allow_cuda || fail "no CPU build of torch $pin is to be had; name an index with --torch-index"
-            say "warning: no CPU build of torch $pin is to be had; taking the registry's default, with CUDA several GB"
+            $allow_cuda || fail "no CPU build of torch $pin is available; name an index with --torch-index"
+            say "warning: no CPU build of torch $pin is available; taking the registry's default, with CUDA several GB"
             pip_install "torch==$pin"
         }
     else
@@ -92,7 +92,7 @@ find_python
 old=$(sed -n 's/^extras //p' "$marker" 2>/dev/null) || old=""
 made_for=$(sed -n 's/^root //p' "$marker" 2>/dev/null) || made_for=""
 extras=$(tr , '\n' <<<"$extras,$old" | sed '/^$/d' | sort -u | paste -sd, -)
-trap 'say "interrupted; the next start goes on from here" && exit 130' INT TERM
+trap 'say "interrupted; start again to continue" && exit 130' INT TERM
 if torch_version >/dev/null; then say "updating $venv, less than a minute"; else
     say "making $venv with $("$found" --version 2>&1): 2-4 minutes, 1.6 GB; this happens once"
 fi

@@ -5,7 +5,7 @@
 #   tools/run_jobs.sh --cmd "$train_cmd" --nj 2 --args "--steps 20" exp/plan/finetune.txt exp/log
 #
 # Job n runs line n of the list, with the options of --args. The lines are shown first: each may also be pasted into a
-# shell (after `. ./path.sh`). Logs are <log-dir>/<name of list>.<n>.log. An empty list is nothing to do. While the
+# shell (after `. ./path.sh`). Logs are <log-dir>/<name of list>.<n>.log. An empty list is no error. While the
 # jobs run, asit-watch shows their progress and their warnings.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/path.sh"
@@ -15,7 +15,7 @@ ngpu=none                       # GPUs of each job, which the command gets as --
 threads=0                       # CPU threads of each job, for a command with --threads; 0: as its options say
 share_cores=false               # without GPUs, threads: this machine's cores, divided by the jobs at a time
 args=""                         # more options of each command, quoted as for a shell; they win over those of the list
-force=false                     # begin again: rename the --out-dir of every line to <out_dir>.old-<n> first
+force=false                     # start over: rename the --out-dir of every line to <out_dir>.old-<n> first
 parse_leading_options "$@"
 if ((${#words[@]} != 2)); then
     echo "usage: ${0##*/} [options] <list> <log-dir>; --help lists the options" >&2 && exit 2

@@ -12,7 +12,7 @@ from asit.kaldi import specifiers
 
 @dataclass(frozen=True)
 class Settings:
-    """Print the dimension F of features, which the first utterance tells."""
+    """Print the dimension F of features, that of the first utterance."""
 
     rspecifier: str = option(REQUIRED, "what to read: scp:FILE or ark:FILE, - for standard input", positional=True)
 

@@ -3,7 +3,7 @@
     asit-finetune --train-dir data/train --valid-dir data/valid --init exp/pretrain/backbone.safetensors \
         --out-dir exp/speakers_seed0 --config conf/finetune.yaml --seed 0 --tags task=speakers labels=all
 
-``--from-scratch true`` draws the weights anew and takes all else from the same file. The same command continues an
+``--from-scratch true`` starts from random weights and takes all else from the same file. The same command continues an
 interrupted run, and does nothing when it is finished. Exit codes: 0 finished, 85 stopped by a signal after saving (run
 it again to continue), 1 an error with one line of explanation, 2 wrong usage.
 """

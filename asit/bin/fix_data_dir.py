@@ -14,9 +14,9 @@ NAMED = 5  # dropped utterances that are named; removed.txt has all
 
 @dataclass(frozen=True)
 class Settings:
-    """Mend a Kaldi data directory: sort, intersect, make spk2utt; the originals stay in .backup/."""
+    """Fix a Kaldi data directory: sort, intersect, write spk2utt; the originals stay in .backup/."""
 
-    data_dir: str = option(REQUIRED, "directory to mend, in place")
+    data_dir: str = option(REQUIRED, "directory to fix, in place")
     fix: FixSettings = group(FixSettings)
 
 

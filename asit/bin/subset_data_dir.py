@@ -18,12 +18,12 @@ class Settings:
     data_dir: str = option(REQUIRED, "directory to choose from")
     out_dir: str = option(REQUIRED, "directory to write; an older data directory there is replaced")
     first: int | None = option(None, "choose the first N utterances")
-    random: int | None = option(None, "choose N utterances by chance")
-    per_speaker: int | None = option(None, "choose up to N utterances of each speaker by chance")
-    per_label: int | None = option(None, "choose up to N utterances of each label by chance")
+    random: int | None = option(None, "choose N utterances at random")
+    per_speaker: int | None = option(None, "choose up to N utterances of each speaker at random")
+    per_label: int | None = option(None, "choose up to N utterances of each label at random")
     utt_list: str | None = option(None, "choose the utterances in the first column of this file")
     speaker_list: str | None = option(None, "choose the speakers in the first column of this file")
-    seed: int = option(0, "of the choices by chance; a smaller choice is part of a larger one of the same seed")
+    seed: int = option(0, "seed of the random choices; with the same seed a smaller choice is part of a larger one")
 
 
 @command

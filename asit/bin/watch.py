@@ -15,7 +15,7 @@ from asit.launch.watch import Watcher, alive, follow
 class Settings:
     """Follow running jobs by their logs: a line for each with step, loss, speed and time left, and their warnings."""
 
-    exp_dir: str = option("exp", "experiment folder; the jobs are those whose logs stand in <exp-dir>/**/log")
+    exp_dir: str = option("exp", "experiment folder; the jobs are those with a log in <exp-dir>/**/log")
     logs: str = option("", "follow these logs instead, such as 'exp/log/finetune.*.log'")
     pid: int = option(0, "stop when this process has ended; 0: when no job is running any more", least=0)
     since: int = option(

@@ -38,7 +38,7 @@ def parse(settings: type[S], argv: Sequence[str] | None = None, prog: str | None
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         add_env_var_help=False,
-        epilog=f"Every option may also stand in a YAML file as option: value, or in the environment as {ENV_PREFIX}"
+        epilog=f"Every option can also be set in a YAML file as option: value, or in the environment as {ENV_PREFIX}"
         "OPTION;\nthe command line wins over the environment, which wins over files.",
     )
     given = _options_of(list(sys.argv[1:] if argv is None else argv), parser)
@@ -132,7 +132,7 @@ def _counted(name: str, values: list[str], kind: Kind, parser: _Parser) -> list[
     """The values of an option, if they are as many as it takes."""
     if not values:
         parser.error(
-            f"{_flag(name)}: expected {kind.expected} behind it; a value that begins with -- is written "
+            f"{_flag(name)}: expected {kind.expected} after it; a value that begins with -- is written "
             f"{_flag(name)}=--value"
         )
     if len(values) > 1 and not kind.many:

@@ -23,7 +23,7 @@ class Limits(NamedTuple):
     below: float | None = None
 
     def hold(self, number: float) -> bool:
-        """Whether the number lies within."""
+        """Whether the number is within them."""
         low = (self.least is None or number >= self.least) and (self.above is None or number > self.above)
         return low and (self.most is None or number <= self.most) and (self.below is None or number < self.below)
 

@@ -2,7 +2,7 @@
 
 Everything random comes from one explicit generator, so a batch is a pure function of (features, generator
 state). ``x`` is (B, 1, T, F) float32, natural-log mel energies as (value - mean) / (2 std); ``lengths`` (B,)
-are the valid frames, and what lies beyond them is padding that no function here moves or marks. Settings from
+are the valid frames, and what is beyond them is padding that no function here moves or marks. Settings from
 AST (time and frequency masks, noise, shift) and M2D/Audio-MAE (mixup in linear power, roll, gain).
 """
 

@@ -18,7 +18,7 @@ class ClipDataset:
     """Clips cut or filled up to ``frames``; items are asked for by (index, number of the sample).
 
     A longer clip is cut at a random place when ``random_crop`` (training), else at its start, as AST does. A
-    shorter one is filled up with silence behind it, and ``length`` tells how much is real. ``targets``: int64
+    shorter one is padded with silence at the end, and ``length`` tells how much is real. ``targets``: int64
     (clips,), float32 (clips, C) or :class:`MultiHot`, as ``asit.tasks`` encode labels; None for unlabelled clips.
     """
 

@@ -1,6 +1,6 @@
 """Random time crops for pretraining. Letters: T frames of a clip, t frames of a crop, F mel bins.
 
-Where a crop lies is a pure function of (seed, number of the sample in the run): see :mod:`asit.seeding`.
+The position of a crop is a pure function of (seed, number of the sample in the run): see :mod:`asit.seeding`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class CropSettings:
     local_frames: int = option(192, "frames of a local crop", least=1)
     local_crops: int = option(0, "local crops a clip (the second release: 4)", least=0)
     short_clips: str = option("pad", "clips shorter than a global crop: pad them, or leave them out", ("pad", "skip"))
-    pad: str = option("silence", "fill up short clips with digital silence, or by repeating them", ("silence", "tile"))
+    pad: str = option("silence", "pad short clips with digital silence, or by repeating them", ("silence", "tile"))
     min_frames: int = option(0, "leave out clips shorter than this", least=0)
     draw: str = option(
         "uniform",
@@ -137,7 +137,7 @@ def read_pieces(features: FeatureDataset, index: int, pieces: list[Piece]) -> li
 
 
 def fill_up(feats: np.ndarray, length: int, silence: float, pad: str) -> np.ndarray:
-    """Lengthen normalised (T, F) to (length, F) with silence behind it, or by repeating it."""
+    """Lengthen normalised (T, F) to (length, F) with silence at the end, or by repeating it."""
     if len(feats) >= length:
         return feats
     filled = np.empty((length, feats.shape[1]), np.float32)

@@ -152,7 +152,7 @@ def judge(where: str, succeeded: int, failed: dict[str, str], listing: str) -> N
         f"{where}: features of {succeeded} of {total} utterances, {len(failed)} failed (all in {listing}): {first}"
     )
     if succeeded * 20 < total * 19:
-        raise AsitError(f"{message}. Expected at least 95 %; mend or remove these utterances")
+        raise AsitError(f"{message}. Expected at least 95 %; repair or remove these utterances")
     print(f"warning: {message}. asit-fix-data-dir leaves them out", file=sys.stderr)
 
 

@@ -287,7 +287,7 @@ def dither_generator(seed: int, utt: str) -> np.random.Generator:
 
 def _frames(wave: np.ndarray, count: int, size: int, shift: int) -> np.ndarray:
     """Overlapping frames of a contiguous float32 waveform as a view (count, size), ten times faster to make than
-    ``sliding_window_view``; numpy checks that it lies inside the waveform."""
+    ``sliding_window_view``; numpy checks that it is inside the waveform."""
     return np.ndarray((count, size), np.float32, wave, strides=(shift * wave.itemsize, wave.itemsize))
 
 

@@ -87,7 +87,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def sweep(path: str | os.PathLike[str]) -> list[str]:
-    """Delete what killed writers of `path` left behind (``path.tmp-<process>``), or those of all files in the folder
+    """Delete what killed writers of `path` left (``path.tmp-<process>``), or those of all files in the folder
     `path`. Only for a path's single owner."""
     folder, name = os.path.split(os.fspath(path))
     of_one = re.escape(name)

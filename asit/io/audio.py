@@ -100,7 +100,9 @@ UNREADABLE_EXTENSIONS = frozenset(
 )
 _PCM_16 = np.float32(1 / 32768)  # a power of two: the samples stay what libsndfile makes of them
 _UNKNOWN_LENGTH = 2**62  # libsndfile's mark for a stream whose head does not tell its length
-_BLOCK = 2**22  # samples that are asked for at once: a head that lies must not decide how much memory is taken
+_BLOCK = (
+    2**22
+)  # samples that are asked for at once: a head with a wrong length must not decide how much memory is taken
 _STREAMED = 0x7FFF0000  # a wav head written to a pipe promises this many bytes or more (sox, ffmpeg, Kaldi), or none
 LOUDEST = 4.0  # of samples in [-1, 1]; decoders and converters go a little above 1, other ranges far
 
@@ -118,7 +120,7 @@ def read_audio(
     allow_pipes: bool = False,
     data: bytes | None = None,
 ) -> tuple[np.ndarray, int]:
-    """Samples of a clip, float32 (samples,), and their rate in Hz. Integer formats lie in [-1, 1].
+    """Samples of a clip, float32 (samples,), and their rate in Hz. Integer formats are in [-1, 1].
 
     Args:
         path: an audio file, or with `allow_pipes` a Kaldi command ``cmd |`` that writes one.
@@ -128,7 +130,7 @@ def read_audio(
         resampler: one of ``RESAMPLERS``; soxr at high quality, or torchaudio where it loads.
         channel: which channel of several, from 0; None refuses files with more than one.
         start, end: seconds, to read a segment; `end` None or -1 reads to the end. An end less than half a
-            second behind the recording's is cut, as Kaldi does.
+            second after the recording's is cut, as Kaldi does.
         allow_pipes: run commands instead of refusing them.
         data: the content, where it was read already (standard input); `path` is then only its name.
 
@@ -327,7 +329,7 @@ def _segment(where: str, rate: int, frames: int, start: float, end: float | None
     whole = end is None or end == -1
     if not (0 <= start < length) or (not whole and not (start < end <= length + MAX_OVERSHOOT)):
         raise AsitError(
-            f"{where}: segment {start:g} to {'the end' if whole else f'{end:g}'} s does not lie in the recording "
+            f"{where}: segment {start:g} to {'the end' if whole else f'{end:g}'} s is not inside the recording "
             f"({length:.3f} s); correct the segments file"
         )
     first = round(start * rate)

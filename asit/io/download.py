@@ -67,7 +67,7 @@ def download(
     if os.path.exists(path):
         found = hash_of(path) if sha256 is not None else None
         if found != sha256:
-            raise AsitError(f"{path}: sha256 is {found}, expected {sha256}; remove the file to fetch it anew")
+            raise AsitError(f"{path}: sha256 is {found}, expected {sha256}; remove the file to fetch it again")
         return path
     sources = [sources] if isinstance(sources, str) else list(sources)
     reasons: list[str] = []

@@ -10,7 +10,7 @@ from asit.errors import AsitError
 def is_pipe(spec: str) -> bool:
     """Whether a Kaldi file name is a command (``cmd |``, ``| cmd``) or standard input (``-``), not a file.
 
-    A range (``cmd |[0:3]``) or an offset (``cmd |:12``) behind the command does not hide it.
+    A range (``cmd |[0:3]``) or an offset (``cmd |:12``) after the command does not hide it.
 
     >>> [is_pipe(s) for s in ("a.ark:12", "cat a |", " | cat", "cat a |[0:3]", "cat a |:12", "-")]
     [False, True, True, True, True, True]

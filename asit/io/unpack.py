@@ -89,12 +89,12 @@ def _unpack(archive: str, folder: str) -> None:
     else:
         raise AsitError(
             f"{archive}: expected a tar (plain, gz, bz2, xz) or zip archive, found something else, or one that is "
-            "damaged from its beginning; fetch it anew"
+            "damaged from its beginning; fetch it again"
         )
 
 
 def _damaged(archive: str, error: Exception) -> AsitError:
-    return AsitError(f"{archive}: cannot be unpacked: {excerpt(error, 160) or type(error).__name__}; fetch it anew")
+    return AsitError(f"{archive}: cannot be unpacked: {excerpt(error, 160) or type(error).__name__}; fetch it again")
 
 
 class _Member(tarfile.TarInfo):
@@ -142,7 +142,7 @@ def _untar(archive: str, folder: str) -> None:
 def _no_target(archive: str, member: tarfile.TarInfo) -> AsitError:
     return AsitError(
         f"{archive}: '{excerpt(member.name)}' cannot be unpacked: it links to '{excerpt(member.linkname)}', which the "
-        "archive does not have before it; fetch it anew"
+        "archive does not have before it; fetch it again"
     )
 
 
@@ -172,4 +172,4 @@ def _check_name(archive: str, name: str) -> None:
     """Refuse names that mean a place outside the folder, also where Python would quietly shorten them."""
     words = name.replace("\\", "/").split("/")
     if name.startswith(("/", "\\")) or words[0][1:2] == ":" or ".." in words:
-        raise AsitError(f"{archive}: refused: member '{name}' lies outside the folder to unpack to")
+        raise AsitError(f"{archive}: refused: member '{name}' is outside the folder to unpack to")

@@ -45,7 +45,7 @@ def read_matrix(spec: str, allow_pipes: bool = False, backend: str | None = None
 def read_rows(spec: str, first: int, last: int, backend: str | None = None) -> np.ndarray:
     """Rows [first, last) of what ``file.ark:offset``, with a range or without, names: float32 (last - first, F).
 
-    The cost is that of these rows however long the matrix is, but for a constant of CM (compression 2), which lies
+    The cost is that of these rows however long the matrix is, but for a constant of CM (compression 2), which is stored
     column by column. Errors as :func:`read_matrix`.
     """
     if not 0 <= first < last:
@@ -163,7 +163,7 @@ class ArkWriter:
             atomic.write_text(self.scp_path, "".join(self._lines.values()))
 
     def _check_end(self, stream: IO[bytes]) -> None:
-        """The last matrix lies whole in the file: a C++ stream does not always report a full disk."""
+        """The last matrix is complete in the file: a C++ stream does not always report a full disk."""
         if self._lines:
             offset = next(reversed(self._lines.values())).strip().rpartition(":")[2]
             try:
@@ -225,7 +225,7 @@ def _read_range(spec: ark_spec.Spec) -> np.ndarray:
 
     def fill(array: np.ndarray, offset: int) -> None:
         if file.fill(array.data.cast("B"), start + offset) != array.nbytes:
-            raise AsitError(f"'{spec.text}': truncated archive: it was cut short while it was read; make it anew")
+            raise AsitError(f"'{spec.text}': truncated archive: it was cut short while it was read; create it again")
 
     values = ark_codec.decode(fill, head, slice(r0, r1), slice(c0, c1))
     return values[:, 0] if vector else values

@@ -43,7 +43,7 @@ class Sink(Protocol):
     """An archive being written."""
 
     def write(self, utt: str, array: np.ndarray, compression: int) -> int:
-        """Append; the offset of the matrix (behind its key)."""
+        """Append; the offset of the matrix (after its key)."""
         ...
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ def read_array(stream: IO[bytes], spec: ark_spec.Spec, path: str, library: Modul
         return reader.read(f"{path}:{spec.offset or 0}").numpy()
     except _READ_ERRORS as error:
         reason = " ".join(str(error).split())[-200:]
-        raise AsitError(f"'{spec.text}': corrupt archive ({type(error).__name__}: {reason}); make it anew") from None
+        raise AsitError(f"'{spec.text}': corrupt archive ({type(error).__name__}: {reason}); create it again") from None
 
 
 def open_sink(library: ModuleType | None, path: str) -> Sink:

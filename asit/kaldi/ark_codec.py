@@ -3,8 +3,8 @@
 Source: Kaldi ``src/matrix/kaldi-matrix.cc`` (FM, DM), ``src/matrix/compressed-matrix.cc`` (CM, CM2, CM3). The
 arithmetic is Kaldi's, float for float, so that values and bytes are the ones its programs read and write.
 
-FM, DM, CM2 and CM3 lie row by row: a crop is one piece of the file. CM lies column by column behind a table of four
-percentiles of each column: a crop is one piece of each column.
+FM, DM, CM2 and CM3 are stored row by row: a crop is one piece of the file. CM is stored column by column after a table
+of four percentiles of each column: a crop is one piece of each column.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from asit.kaldi.ark_spec import COLUMN_BYTES, Header
 ONE_PIECE = 2 << 20
 _ROWS_AT_A_TIME = 128  # of CM: their look-ups stay in the cache
 _HALF_OF_KALDI = np.nextafter(np.float32(0.501), np.float32(1))  # least float32 that 0.499 lifts to 1
-Fill = Callable[[np.ndarray, int], None]  # fills a contiguous array with the bytes at an offset behind the head
+Fill = Callable[[np.ndarray, int], None]  # fills a contiguous array with the bytes at an offset after the head
 
 _STORED = {"FM": "<f4", "DM": "<f8", "FV": "<f4", "DV": "<f8", "CM2": "<u2", "CM3": "u1"}
 _STEPS = {"CM2": 65535, "CM3": 255}
@@ -37,7 +37,7 @@ _HIGH = np.arange(1, 64, dtype=np.float32)
 def decode(fill: Fill, head: Header, rows: slice, columns: slice) -> np.ndarray:
     """The values of a range of rows and columns, float32, contiguous. A vector has rows and one column.
 
-    `rows` and `columns` lie inside the matrix and have a step of 1.
+    `rows` and `columns` are inside the matrix and have a step of 1.
     """
     r0, r1, c0, c1 = rows.start, rows.stop, columns.start, columns.stop
     if head.kind == "CM":
@@ -60,7 +60,7 @@ def decode(fill: Fill, head: Header, rows: slice, columns: slice) -> np.ndarray:
 
 
 def encode(array: np.ndarray, method: int = 0) -> tuple[bytes, np.ndarray]:
-    """(head, values to write behind it) of a float32 matrix (T, F) or vector (D,), in Kaldi's compression `method`.
+    """(head, values to write after it) of a float32 matrix (T, F) or vector (D,), in Kaldi's compression `method`.
 
     Raises:
         AsitError: a range of values that float32 does not hold.

@@ -1,7 +1,7 @@
 """Reading bytes out of many large files in random order: few open files, no shared position, errors and not signals.
 
 ``pread`` takes its position as an argument, so that descriptors inherited by forked workers cannot disturb one
-another. A file that was replaced under its name is opened anew. Memory maps would save one copy of the bytes, but a
+another. A file that was replaced under its name is opened again. Memory maps would save one copy of the bytes, but a
 file that is cut short, or a file server that goes away, kills a process that reads through a map.
 """
 

@@ -1,4 +1,4 @@
-"""Where a matrix lies in a Kaldi archive: ``file.ark:offset[rows,columns]``, and what stands there.
+"""Where a matrix is in a Kaldi archive: ``file.ark:offset[rows,columns]``, and what is there.
 
 Source of the formats: Kaldi ``src/util/kaldi-holder.cc`` (ranges), ``src/matrix/kaldi-matrix.cc`` (FM, DM),
 ``src/matrix/kaldi-vector.cc`` (FV, DV), ``src/matrix/compressed-matrix.{h,cc}`` (CM, CM2, CM3).
@@ -86,7 +86,7 @@ def parse(text: str) -> Spec:
     if not path:
         raise AsitError(f"'{excerpt(text)}': expected 'file.ark:offset', found no file name")
     if "\0" in path:
-        raise AsitError(f"'{excerpt(text)}': the file name holds a NUL character; make the scp file anew")
+        raise AsitError(f"'{excerpt(text)}': the file name holds a NUL character; create the scp file again")
     return Spec(text, path, offset, rows, columns)
 
 
@@ -111,8 +111,8 @@ def bounds(spec: Spec, rows: int, columns: int) -> tuple[int, int, int, int]:
     c0, c1 = spec.columns or (0, columns - 1)
     if r0 >= rows or r1 > rows - 1 + ROW_TOLERANCE or c1 >= columns:
         raise AsitError(
-            f"'{spec.text}': the range lies outside the {rows} x {columns} matrix; "
-            "make the scp file anew from the archive it belongs to"
+            f"'{spec.text}': the range is outside the {rows} x {columns} matrix; "
+            "create the scp file again from the archive it belongs to"
         )
     return r0, min(r1 + 1, rows), c0, c1 + 1
 
@@ -145,8 +145,8 @@ def check_head(head: bytes, size: int, spec: Spec) -> Header:
     start = spec.offset or 0
     if start >= size:
         raise AsitError(
-            f"'{spec.text}': offset {start} lies behind the end of the file ({size} bytes): "
-            "the archive is truncated or belongs to another scp; make it anew"
+            f"'{spec.text}': offset {start} is past the end of the file ({size} bytes): "
+            "the archive is truncated or belongs to another scp; create it again"
         )
     if not head.startswith(b"\0B"):
         for magic, name in _FOREIGN.items():
@@ -156,7 +156,7 @@ def check_head(head: bytes, size: int, spec: Spec) -> Header:
             return Header("TEXT", 0, 0)
         raise AsitError(
             f"'{spec.text}': no matrix at byte {start}: the offset is wrong, or the archive changed after its "
-            "scp was written; make both anew"
+            "scp was written; create both again"
         )
     header, needed = _binary_head(head, spec)
     kind, rows, columns = header.kind, header.rows, header.columns
@@ -165,7 +165,7 @@ def check_head(head: bytes, size: int, spec: Spec) -> Header:
     if start + needed > size:
         raise AsitError(
             f"'{spec.text}': truncated archive: {rows} x {columns} {kind} needs {needed} bytes, "
-            f"{size - start} are left; make it anew"
+            f"{size - start} are left; create it again"
         )
     return header
 
@@ -181,7 +181,7 @@ def read_text(stream: IO[bytes], spec: Spec) -> np.ndarray:
     while not pieces or b"]" not in pieces[-1]:
         chunk = stream.read(1 << 16)
         if not chunk:
-            raise AsitError(f"'{spec.text}': truncated text archive: no closing ']'; make it anew")
+            raise AsitError(f"'{spec.text}': truncated text archive: no closing ']'; create it again")
         if len(pieces) << 16 > MOST_TEXT:
             raise AsitError(
                 f"'{spec.text}': no closing ']' within {MOST_TEXT} bytes; write large matrices in binary form"
@@ -236,8 +236,8 @@ def _binary_head(head: bytes, spec: Spec) -> tuple[Header, int]:
                 "the offset is wrong or the archive holds something else"
             )
     except struct.error:
-        raise AsitError(f"'{spec.text}': truncated archive: it ends inside a matrix head; make it anew") from None
+        raise AsitError(f"'{spec.text}': truncated archive: it ends inside a matrix head; create it again") from None
     if (four, four_too) != (4, 4) or not math.isfinite(minimum) or not math.isfinite(extent):
-        raise AsitError(f"'{spec.text}': corrupt matrix head at byte {spec.offset or 0}; make the archive anew")
+        raise AsitError(f"'{spec.text}': corrupt matrix head at byte {spec.offset or 0}; create the archive again")
     size = rows * columns * VALUE_BYTES[kind] + (COLUMN_BYTES * columns if kind == "CM" else 0)
     return Header(kind, rows, columns, start, minimum, extent), start + size

@@ -61,9 +61,9 @@ class Renaming:
     """How ids change in a copy."""
 
     utt_prefix: str = option("", "put before each utterance id")
-    utt_suffix: str = option("", "put behind each utterance id")
+    utt_suffix: str = option("", "put after each utterance id")
     spk_prefix: str = option("", "put before each speaker id")
-    spk_suffix: str = option("", "put behind each speaker id")
+    spk_suffix: str = option("", "put after each speaker id")
     prefix_speaker: bool = option(False, "put the speaker and '-' before each utterance id, as Kaldi's order needs")
 
 
@@ -147,5 +147,5 @@ def _same_settings(sources: Sequence[DataDir]) -> None:
                 if other != file and not filecmp.cmp(other, file, shallow=False):
                     raise AsitError(
                         f"{file}: differs from {other}; features or labels made with different settings cannot be "
-                        "combined; make them anew with the same ones"
+                        "combined; extract them again with the same ones"
                     )

@@ -68,11 +68,11 @@ def check_feats(found: Findings, allow_pipes: bool) -> None:
         columns = columns or matrix.shape[1]
         wrong = matrix.size - int(np.isfinite(matrix).sum())
         if wrong:
-            bad[key] = f"{wrong} of {matrix.size} values are NaN or infinite; extract the features anew"
+            bad[key] = f"{wrong} of {matrix.size} values are NaN or infinite; extract the features again"
         elif matrix.shape[1] != columns:
             bad[key] = f"expected {columns} columns as in the first matrix, found {matrix.shape[1]}"
         elif key in frames and frames[key] != str(matrix.shape[0]):
-            bad[key] = f"utt2num_frames says {frames[key]} frames, found {matrix.shape[0]}; make utt2num_frames anew"
+            bad[key] = f"utt2num_frames says {frames[key]} frames, found {matrix.shape[0]}; write utt2num_frames again"
     found.each("feats.scp", lambda key, _: bad.get(key))
 
 
@@ -102,4 +102,4 @@ def _overshoot(value: str, lengths: Mapping[str, float]) -> str | None:
 def _other_duration(value: str, length: float | None) -> str | None:
     if length is None or objection(column_values.parse_duration, value) or abs(float(value) - length) <= 0.02:
         return None
-    return f"says {value} s, the recording has {length:.3f} s; make utt2dur anew"
+    return f"says {value} s, the recording has {length:.3f} s; write utt2dur again"

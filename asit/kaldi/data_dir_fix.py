@@ -1,7 +1,7 @@
-"""Mending a data directory: sort, drop what is malformed or not in all tables, keep the originals.
+"""Fixing a data directory: sort, drop what is malformed or not in all tables, keep the originals.
 
 Follows Kaldi's ``utils/fix_data_dir.sh``; unlike it, every dropped line is listed with its reason, and a feats.scp
-that lags behind a corpus that has grown is no reason to drop the new clips.
+that is older than a corpus that has grown is no reason to drop the new clips.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _VALUES: dict[str, Callable[[str], object]] = {
 
 @dataclass(frozen=True)
 class FixSettings:
-    """How far mending may go."""
+    """How far fixing may go."""
 
     drop_missing: bool = option(False, "also drop utterances whose file in wav.scp does not exist")
     drop_without_feats: bool = option(
@@ -70,7 +70,7 @@ def fix(path: str | os.PathLike[str], settings: FixSettings | None = None) -> Fi
     Raises:
         AsitError: no utt2spk, a file that is not UTF-8, utterances whose features have not been extracted (unless
             `drop_without_feats`), no utterance left, fewer than `min_kept`, or an order of speakers that sorting
-            cannot mend. Nothing is changed then.
+            cannot fix. Nothing is changed then.
     """
     settings = settings or FixSettings()
     data = DataDir(os.fspath(path))

@@ -103,7 +103,7 @@ def _speakers(found: Findings, spk_sort: bool) -> None:
     if spk2utt is None:
         return
     right = data_dir.inverse(utt2spk)
-    path, remedy = found.data.file("spk2utt"), "make it anew from utt2spk (asit-fix-data-dir)"
+    path, remedy = found.data.file("spk2utt"), "write it again from utt2spk (asit-fix-data-dir)"
     found.each("spk2utt", lambda spk, _: None if spk in right else f"no such speaker in utt2spk; {remedy}")
     found.each(
         "spk2utt",

@@ -160,7 +160,7 @@ class _kept_stdin:  # noqa: N801 - used like a function
 
 
 def _entries(path: str) -> Iterator[tuple[str, np.ndarray]]:
-    """All entries of an archive, one behind the other."""
+    """All entries of an archive, one after the other."""
     try:
         size = Path(path).stat().st_size
         stream = open(path, "rb")  # noqa: SIM115 - closed below
@@ -179,7 +179,7 @@ def _entries(path: str) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _key(stream: IO[bytes], path: str) -> str | None:
-    """The id before the next entry; the stream is left behind its blank. None at the end."""
+    """The id before the next entry; the stream is left after its blank. None at the end."""
     start = stream.tell()
     head = stream.read(LONGEST_KEY)
     breaks = len(head) - len(head.lstrip(b"\n"))

@@ -78,7 +78,7 @@ class Strings(Sequence[str]):
         return same_lengths and bool((self.packed() == other.packed()).all())
 
     def chunks(self, end: bytes) -> Iterator[bytes]:
-        """The bytes of all strings, ``end`` behind each, in a few large pieces."""
+        """The bytes of all strings, ``end`` after each, in a few large pieces."""
         data = self._bytes
         for first in range(0, len(self), _CHUNK):
             starts, ends = self._starts[first : first + _CHUNK].tolist(), self._ends[first : first + _CHUNK].tolist()

@@ -1,1 +1,1 @@
-"""Job back ends behind Kaldi's job command contract."""
+"""Job back ends with the command line of Kaldi's job scripts."""

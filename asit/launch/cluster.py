@@ -234,7 +234,7 @@ class _Runner:
 
 def _results(folder: str, todo: Sequence[int]) -> list[int]:
     try:
-        names = os.listdir(folder)  # also makes a network file system look anew
+        names = os.listdir(folder)  # also makes a network file system look again
     except OSError:
         return []
     wanted = set(todo)

@@ -108,7 +108,7 @@ def _cause(text: str, code: int | None) -> str | None:
     if code is None:
         return "it did not end: the machine or the job was killed"
     if code == PREEMPTED:
-        return "it was asked to stop and has saved its state: start it again and it goes on"
+        return "it was asked to stop and has saved its state: start it again to continue"
     for pattern, cause in _CAUSES:
         if re.search(pattern, text):
             return cause

@@ -37,7 +37,7 @@ class QueueConf:
         return _plain(name) in self.options
 
     def with_defaults(self, given: Mapping[str, str]) -> dict[str, str]:
-        """The given options and, behind them, the defaults of those that are not given."""
+        """The given options and, after them, the defaults of those that are not given."""
         known = {_plain(name) for name in given}
         return {**given, **{n.replace("_", "-"): v for n, v in self.defaults.items() if n not in known}}
 

@@ -16,7 +16,7 @@ class DropPath(nn.Module):
     def __init__(self, rate: float) -> None:
         super().__init__()
         if not 0 <= rate < 1:
-            raise ValueError(f"drop path rate must lie in [0, 1), found {rate}")
+            raise ValueError(f"drop path rate must be in [0, 1), found {rate}")
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def sample_blocks(
         size: (T, F).
         align: corners and sides are multiples of this many (frames, bins).
         unbiased: False: corners inside the input, as published, which covers the borders less often.
-            True: corners may lie outside, so that every bin is covered equally often.
+            True: corners may be outside, so that every bin is covered equally often.
         generator: its device is where everything happens.
 
     Raises:
@@ -123,7 +123,7 @@ def _on_segments(edges: Tensor, side: int) -> tuple[Tensor, Tensor]:
 
 
 def _inside(edges: Tensor, positions: Tensor) -> Tensor:
-    """float (B, M, P): 1 where a position, (P,) or (B, P), lies between the edges (2, B, M)."""
+    """float (B, M, P): 1 where a position, (P,) or (B, P), is between the edges (2, B, M)."""
     positions = positions.expand(edges.shape[1], -1)[:, None]
     return ((positions >= edges[0][..., None]) & (positions < edges[1][..., None])).float()
 

@@ -32,7 +32,9 @@ class Settings:
     replace_ratio: float = option(
         0.3, "share of bins covered by blocks of another clip, when these are used", least=0, most=1
     )
-    replace_prob: float = option(0.5, "probability that a clip gets alien blocks instead of drops", least=0, most=1)
+    replace_prob: float = option(
+        0.5, "probability that a clip gets blocks of another clip instead of dropped ones", least=0, most=1
+    )
     fill: tuple[str, ...] = option(
         ("zeros",),
         "what a dropped block becomes, drawn per block: zeros, noise, or a stripe of zeros over all bins (time) or "
@@ -63,7 +65,7 @@ def corrupt(clips: Tensor, settings: Settings, generator: torch.Generator) -> Co
     device = generator.device
     if not (0 <= settings.drop_ratio <= 1 and 0 <= settings.replace_ratio <= 1):
         raise AsitError(
-            f"drop and replace ratios must lie in [0, 1], found {settings.drop_ratio}, {settings.replace_ratio}"
+            f"drop and replace ratios must be in [0, 1], found {settings.drop_ratio}, {settings.replace_ratio}"
         )
     low = min(0.5, settings.drop_ratio)
     dropped = low + (settings.drop_ratio - low) * torch.rand(b, generator=generator, device=device)

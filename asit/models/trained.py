@@ -74,7 +74,7 @@ class TrainedModel:
 def load_backbone(path: str, *, from_scratch: bool, drop_path: float | None, crop_frames: int) -> Backbone:
     """The backbone of ``backbone.safetensors``, its position table fitted to crops of ``crop_frames`` (0: as it is).
 
-    With ``from_scratch`` only architecture, front end and statistics are taken and the weights are drawn anew, so
+    With ``from_scratch`` only architecture, front end and statistics are taken and the weights are random, so
     that two runs differ in nothing else.
 
     Raises:

@@ -65,7 +65,7 @@ def speaker_id(text: str) -> str:
 def with_ids(recordings: Sequence[Recording]) -> list[Recording]:
     """The recordings with names and speakers of which every two that differ give different ids.
 
-    Where two texts become the same id, those that had to be changed get a hash of the text behind it. A clip without a
+    Where two texts become the same id, those that had to be changed get a hash of the text at the end. A clip without a
     speaker among others that have one gets an id without ``-``: it is its own speaker, in order with the others.
     """
     speakers = _distinct({r.speaker for r in recordings} - {""}, speaker_id)

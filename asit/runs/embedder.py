@@ -34,8 +34,8 @@ class EmbedderSettings:
         None, "of a bare backbone: tokens after this many blocks; none: after all of them", least=0
     )
     crop_frames: int = option(0, "of a bare backbone: frames of a window; 0: as in pretraining", least=0)
-    from_scratch: bool = option(False, "of a bare backbone: draw the weights anew, as a control without training")
-    seed: int = option(0, "for the weights drawn anew")
+    from_scratch: bool = option(False, "of a bare backbone: use random weights, as a control without training")
+    seed: int = option(0, "seed of the random weights")
     ngpu: int | None = option(None, "GPUs to use; 0: CPU; none: one if there is one, else CPU")
     threads: int = option(0, "CPU threads; 0: all cores")
     windows: WindowSettings = group(WindowSettings)

@@ -51,7 +51,7 @@ class Settings:
     valid_dir: str = option("", "data directory that selects the weights; empty: the last ones are kept", free=True)
     out_dir: str = option(REQUIRED, "where checkpoints, logs and model.safetensors go", free=True)
     init: str = option(REQUIRED, "backbone.safetensors: architecture, front end, mean and std, and weights", free=True)
-    from_scratch: bool = option(False, "draw the weights anew; all else still comes from the file")
+    from_scratch: bool = option(False, "start from random weights; all else still comes from the file")
     train_stats: bool = option(
         False, "normalise with <train-dir>/stats.yaml instead of the backbone's mean and deviation (AST, EAT)"
     )
@@ -59,7 +59,7 @@ class Settings:
     drop_path: float | None = option(
         None, "stochastic depth of the last block; none: as in the backbone's file", least=0, below=1
     )
-    layer_decay: float = option(1.0, "learning rate of a block over that of the block behind it", above=0, most=1)
+    layer_decay: float = option(1.0, "learning rate of a block over that of the next block", above=0, most=1)
     balance_classes: bool = option(False, "draw clips with replacement so that all classes are equally frequent")
     eval_every: int = option(0, "updates between validations, at ends of epochs; 0: after each epoch", least=0)
     max_missing: float = option(0.05, "share of labelled utterances that may lack features", least=0, most=1, free=True)

@@ -129,7 +129,7 @@ def train(data_dir: str, settings: TokenSettings) -> Tokens:
             minloglevel=QUIET,
         )
     except RuntimeError as error:
-        reason = " ".join(str(error).rpartition("] ")[2].split())  # behind the place in SentencePiece's source
+        reason = " ".join(str(error).rpartition("] ")[2].split())  # after the place in SentencePiece's source
         raise AsitError(
             f"{data.file('text')}: {len(lines)} transcripts do not give {settings.vocab_size} tokens: {reason}; "
             "set --vocab-size"

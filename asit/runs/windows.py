@@ -29,7 +29,9 @@ class WindowSettings:
     scoring: str = option(
         "windows", "long clips: mean over windows, or whole at once with interpolated positions", ["windows", "whole"]
     )
-    window_overlap: float = option(0.5, "share of a window that the next one covers again, at least", least=0, below=1)
+    window_overlap: float = option(
+        0.5, "least overlap of neighbouring windows, as a share of a window", least=0, below=1
+    )
     window_mean: str = option("probabilities", "what is averaged over windows", ["probabilities", "logits"])
     eval_batch: int = option(64, "windows scored at once", least=1, free=True)
 

@@ -112,9 +112,9 @@ class CheckpointDir:
         return load_tensors(path)
 
     def sweep(self) -> None:
-        """Remove what a killed run left behind: temporary files and markers without a checkpoint."""
+        """Remove what a killed run left: temporary files and markers without a checkpoint."""
         for orphan in self.path.glob("step-*.tmp-*"):
-            log.info("removing %s, left behind by a run that was killed", orphan)
+            log.info("removing %s, left by a run that was killed", orphan)
             orphan.unlink(missing_ok=True)
         for marker in self.path.glob("step-*.json"):
             if not marker.with_suffix(".pt").exists():

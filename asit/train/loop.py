@@ -253,7 +253,7 @@ class Loop:
         except (RuntimeError, ValueError, KeyError) as error:
             raise AsitError(
                 f"{self.checkpoints.file(step)}: made by another model: {excerpt(error, 200)}; give another "
-                "--out-dir, or rename this one to begin again"
+                "--out-dir, or rename this one to start over"
             ) from None
         for name, extra in self.extras.items():
             extra.load_state_dict(state["extras"][name])

@@ -18,7 +18,7 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
 
 
 def layer_of(name: str, num_layers: int) -> int:
-    """Depth of a parameter for layer-wise decay: 0 for the input side, i + 1 for block i, ``num_layers`` + 1 behind it.
+    """Depth of a parameter for layer-wise decay: 0 for the input side, i + 1 for block i, ``num_layers`` + 1 after it.
 
     >>> [layer_of(n, 12) for n in ("vit.pos_embed", "vit.blocks.3.mlp.fc1.weight", "vit.norm.weight", "head.weight")]
     [0, 4, 13, 13]

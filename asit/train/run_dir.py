@@ -93,7 +93,7 @@ def opened(out_dir: Path, train: TrainSettings) -> Iterator[Place]:
             with DirLock(out_dir) if place.main else nullcontext():
                 start_log(out_dir, place.main)
                 for orphan in sweep(out_dir) if place.main else ():
-                    log.info("removed %s, left behind by a run that was killed", orphan)
+                    log.info("removed %s, left by a run that was killed", orphan)
                 log.info("%s", shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]))
                 log.info("%d process(es) on %s, %d CPU thread(s) each", place.size, place.device, threads)
                 yield place
@@ -153,11 +153,11 @@ def _claim(out_dir: Path, who: Mapping[str, Any], restart_changed: bool) -> dict
     if not restart_changed:
         raise AsitError(
             f"{message}{_hint(different)}; restore them, give another --out-dir, or use --restart-changed true, which "
-            f"keeps this run as {out_dir}.old-<n> and begins again"
+            f"keeps this run as {out_dir}.old-<n> and starts over"
         )
     old = put_aside(out_dir)
     start_log(out_dir, main=True)  # the log has moved too
-    log.warning("%s; it is kept in %s, and training begins again", message, old)
+    log.warning("%s; it is kept in %s, and training starts over", message, old)
     return None
 
 

@@ -50,8 +50,8 @@ class TrainSettings:
     )
     checkpoint_blocks: bool = option(
         False,
-        "keep the inputs of the transformer's blocks alone and compute the rest again in the backward pass: much less "
-        "memory, a forward pass more",
+        "recompute each transformer block in the backward pass instead of keeping its activations: much less "
+        "memory, one more forward pass",
         free=True,
     )
     ngpu: int | None = option(
@@ -65,8 +65,8 @@ class TrainSettings:
     prefetch: int = option(4, "batches each data-loading process keeps ready", least=1, free=True)
     restart_changed: bool = option(
         False,
-        "when the run in the output folder has other options or data: put it aside as <folder>.old-<n> and begin "
-        "again, instead of refusing",
+        "when the run in the output folder has other options or data: rename it to <folder>.old-<n> and start "
+        "over, instead of refusing",
         free=True,
     )
     seed: int = option(0, "everything random in the run derives from this number")

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PIL import Image
 
 import asit.masking
 from asit.config import parse
@@ -151,23 +152,66 @@ def test_the_reference_has_every_command_and_option() -> None:
 def test_the_readme_opens_with_the_two_commands() -> None:
     first, second = blocks(ROOT / "README.md", "sh")[:2]
     assert (first, second) == ("egs/mini/run.sh\n", "tools/test.sh\n")
-    head = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:3]
-    assert head == ["# asit", "", "```sh"]
-
-
-def test_the_readme_maps_every_package() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("# asit\n")
+    assert "](docs/results.png)" in text.partition("```")[0]
+    assert len(text.splitlines()) <= 150
+
+
+def test_the_picture_of_the_results_is_up_to_date() -> None:
+    results = load(ROOT / "tools/document_results.py")
+    assert Image.open(results.PICTURE).text["Description"] == repr(results.all_tables()), (
+        "run tools/document_results.py"
+    )
+
+
+def test_the_picture_takes_the_tables_as_they_are_written() -> None:
+    text = """# x: results
+
+## speakers
+
+accuracy in %, mean ± sample standard deviation over seeds
+
+| system | labels all (263 clips) | labels few (15 clips) |
+|---|---|---|
+| pretrained | 96.2 ± 0.7 (3) | 94.7 ± 0.9 (3) |
+| from scratch | 92.1 ± 0.8 (3) | 82.8 ± 3.7 (3) |
+| chance | 20.0 | 20.0 |
+
+## published only
+
+| system | parameters | value | source |
+|---|---|---|---|
+| **this recipe**, pretrained | | not run: needs the corpus | |
+"""
+    (table,) = load(ROOT / "tools/document_results.py").tables("x", text)
+    assert (table.task, table.metric, table.clips) == ("speakers", "accuracy", (15, 263))
+    assert table.values == {
+        "pretrained": ((94.7, 0.9), (96.2, 0.7)),
+        "from scratch": ((82.8, 3.7), (92.1, 0.8)),
+    }
+
+
+def test_the_map_has_every_package() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     for package in sorted(p.parent for p in ROOT.glob("asit/*/__init__.py")):
-        assert f"| `asit/{package.name}` |" in text, f"README.md: no line for asit/{package.name}"
+        assert f"| `asit/{package.name}` |" in text, f"docs/architecture.md: no line for asit/{package.name}"
 
 
-def test_the_readme_names_every_dependency() -> None:
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Dependencies")[2]
+@pytest.mark.parametrize("document", ["README.md", "docs/architecture.md"])
+def test_files_that_a_map_names_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    missing = [file for file in re.findall(r"(?<![\w./])asit/[\w/]+\.py", text) if not (ROOT / file).is_file()]
+    assert not missing, f"{document}: no such file"
+
+
+def test_every_dependency_is_documented() -> None:
+    table = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
     required = re.findall(r'^\s+"([A-Za-z0-9_-]+)>=', (ROOT / "setup.py").read_text(encoding="utf-8"), re.MULTILINE)
     required += re.findall(r'\["([A-Za-z0-9_-]+)>=', (ROOT / "setup.py").read_text(encoding="utf-8"))
     assert len(required) > 20
     for package in required:
-        assert re.search(rf"\b{package}\b", table), f"README.md: {package} is not in the table of dependencies"
+        assert re.search(rf"\b{package}\b", table), f"docs/dependencies.md: {package} is missing"
 
 
 @pytest.fixture

@@ -73,10 +73,10 @@ def read_classes(csv_dir: str, official: bool = True) -> dict[str, str]:
             raise AsitError(f"{path}:{number}: expected '{number - 2},identifier,name', found '{','.join(row)}'")
         name = re.sub(r"[\s,]+", "_", row[2].strip())
         if row[1] in names or name in names.values():
-            raise AsitError(f"{path}:{number}: '{row[1]}' or '{row[2]}' is there already; fetch the file anew")
+            raise AsitError(f"{path}:{number}: '{row[1]}' or '{row[2]}' is there already; fetch the file again")
         names[row[1]] = name
     if official and len(names) != NUMBER_OF_CLASSES:
-        raise AsitError(f"{path}: expected {NUMBER_OF_CLASSES} classes, found {len(names)}; fetch the file anew")
+        raise AsitError(f"{path}: expected {NUMBER_OF_CLASSES} classes, found {len(names)}; fetch the file again")
     return names
 
 
@@ -107,7 +107,7 @@ def read_segments(csv_dir: str, name: str, classes: dict[str, str], official: bo
         if numbers != (len(found), labels):
             raise AsitError(
                 f"{path}: expected {numbers[0]} segments with {numbers[1]} labels, as {source}, "
-                f"found {len(found)} with {labels}; fetch the file anew (a part of the official list: --official false)"
+                f"found {len(found)} with {labels}; fetch it again (a part of the official list: --official false)"
             )
     return found
 

@@ -79,7 +79,7 @@ def read_lists(settings: Settings, classes: dict[str, str]) -> dict[str, list[Se
             if other != name:
                 raise AsitError(
                     f"{file_of(settings.csv_dir, name)}: video {segment.video} is in {other} too; AudioSet's lists "
-                    "share no video: fetch them anew"
+                    "share no video: fetch them again"
                 )
         print(f"{file_of(settings.csv_dir, name)}: {len(found[name])} segments")
     return found

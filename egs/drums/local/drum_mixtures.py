@@ -21,7 +21,7 @@ class MixSettings:
 
     mix_seconds: float = option(1.6, "length of a mixture", above=0)
     mix_most: int = option(4, "most classes in a mixture; 1 to this many are equally frequent", least=1)
-    mix_heard: float = option(0.4, "seconds of a part that lie inside at least (all of it when it is shorter)", above=0)
+    mix_heard: float = option(0.4, "least seconds of a part inside the mixture (all of it when it is shorter)", above=0)
     mix_softest: float = option(-26.0, "peak of the softest part in dB below full scale", most=0)
     mix_loudest: float = option(-6.0, "peak of the loudest part in dB below full scale", most=0)
     mix_seed: int = option(0, "what is mixed how follows from this, the set and the number of the mixture")

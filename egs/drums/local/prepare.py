@@ -39,7 +39,7 @@ class PrepareSettings:
     audio: str = option("data/audio", "folder to write the audio files into")
     data: str = option("data", "folder to write the data directories into")
     rate: int = option(32000, "samples per second of the audio that is written", above=0)
-    seconds: float = option(1.6, "what follows behind this of a recording is cut", above=0)
+    seconds: float = option(1.6, "seconds of a recording that are kept", above=0)
     few: int = option(3, "recordings of each class in events_train_few_<draw>", least=1)
     share: float = option(0.1, "share of the mixtures in tagging_train_10pct_<draw>", above=0, most=1)
     train_mixtures: int = option(1000, "mixtures of the training kits", least=1)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare a copy of ESC-50, byte for byte, with the clips that are published.
 
-GitHub makes the archive anew now and then, so its own hash is not stable (two loaders state two different ones). What
+GitHub rebuilds the archive now and then, so its own hash is not stable (two loaders state two different ones). What
 is known is the md5 of each of the 2000 clips (the index of the soundata library, version 2.0); ``--digest`` is one
 sha256 over that list.
 """
@@ -35,7 +35,7 @@ def main() -> None:
     if found != settings.digest:
         raise AsitError(
             f"{folder}/audio: expected the published clips (digest {settings.digest}), found others ({found}); remove "
-            "the folder and fetch it anew. A copy that was converted differs too: give it with --corpus"
+            "the folder and fetch it again. A copy that was converted differs too: give it with --corpus"
         )
     print(f"{folder}/audio: all clips are the published ones")
 

@@ -87,7 +87,7 @@ def read_clips(folder: Path) -> list[Clip]:
         if names:
             raise AsitError(
                 f"{folder}: expected the same clips in audio/ and in {table.name}, found {len(names)} that {where}, "
-                f"such as {min(names)}; unpack the archive anew"
+                f"such as {min(names)}; unpack the archive again"
             )
     return sorted(clips)
 
@@ -138,7 +138,7 @@ def check_audio(folder: Path, clips: list[Clip], rate: int) -> None:
         if channels != 1 or abs(samples / found - SECONDS) > 0.01:
             raise AsitError(
                 f"{folder}/audio/{clip.name}: expected one channel of 5 s, found {channels} of "
-                f"{samples / found:.3f} s; unpack the archive anew"
+                f"{samples / found:.3f} s; unpack the archive again"
             )
 
 

@@ -56,7 +56,7 @@ class Clip:
 
     @property
     def prompt(self) -> str:
-        """The name under which all voices share it: the spelling alphabet lies in another folder for one of them."""
+        """The name under which all voices share it: the spelling alphabet is in another folder for one of them."""
         return self.name.replace("phonetic/ICAO/", "phonetic/")
 
     @property

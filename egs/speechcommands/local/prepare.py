@@ -126,7 +126,7 @@ def lengths(clips: list[Clip]) -> dict[Path, float]:
         if rate != RATE or channels != 1:
             raise AsitError(
                 f"{clip.path}: expected one channel at {RATE} Hz, found {channels} at {rate} Hz; "
-                "unpack the archive anew"
+                "unpack the archive again"
             )
         found[clip.path] = samples / rate
     return found

@@ -35,12 +35,12 @@ def recordings(folder: Path) -> list[tuple[str, Path, float]]:
     """
     paths = sorted((folder / NOISE).glob("*.wav"))
     if not paths:
-        raise AsitError(f"{folder / NOISE}: expected recordings of noise, found none; unpack the archive anew")
+        raise AsitError(f"{folder / NOISE}: expected recordings of noise, found none; unpack the archive again")
     found = []
     for path in paths:
         samples, rate, _ = audio_info(path)
         if rate != RATE:
-            raise AsitError(f"{path}: expected {RATE} Hz, found {rate} Hz; unpack the archive anew")
+            raise AsitError(f"{path}: expected {RATE} Hz, found {rate} Hz; unpack the archive again")
         shortest = 2 * SECONDS / (PARTS["valid"][1] - PARTS["valid"][0])
         if samples / rate < shortest:
             raise AsitError(f"{path}: expected at least {shortest:.0f} s of noise, found {samples / rate:.1f} s")

@@ -95,7 +95,7 @@ def read_clips(folder: Path, version: str, partial: bool = False) -> list[Clip]:
         expected = "two words at least" if partial else f"{len(words)} words"
         raise AsitError(
             f"{folder}: expected clips of {expected}, found none of {', '.join(missing)}; "
-            f"unpack speech_commands_v{version}.tar.gz anew"
+            f"unpack speech_commands_v{version}.tar.gz again"
         )
     clips = []
     for word, place in folders.items():
@@ -119,7 +119,7 @@ def divide(folder: Path, clips: list[Clip], lists: bool, partial: bool = False) 
     present = [name for name in LISTS.values() if (folder / name).is_file()]
     if lists and len(present) < len(LISTS):
         raise AsitError(
-            f"{folder}: expected {' and '.join(LISTS.values())}, found {present or 'neither'}; unpack the archive anew"
+            f"{folder}: expected {' and '.join(LISTS.values())}, found {present or 'neither'}; unpack the archive again"
         )
     listed: dict[str, str] = {}
     for part, name in LISTS.items():
@@ -205,7 +205,7 @@ def check_count(where: Path, found: int, expected: int, what: str) -> None:
     """Raise unless there are as many clips as are published."""
     if found != expected:
         raise AsitError(
-            f"{where}: expected {expected} {what} clips, found {found}; unpack the archive anew, or accept a part of "
+            f"{where}: expected {expected} {what} clips, found {found}; unpack the archive again, or accept a part of "
             "the corpus with --check-counts false"
         )
 

@@ -36,7 +36,7 @@ def read_iden_split(path: str) -> dict[str, str]:
                 f"{path}:{number}: expected '<set> id10001/<video>/00001.wav' with set 1, 2 or 3, found '{line}'"
             )
         if words[1] in found:
-            raise AsitError(f"{path}:{number}: {words[1]} is listed twice; fetch the list anew")
+            raise AsitError(f"{path}:{number}: {words[1]} is listed twice; fetch the list again")
         found[words[1]] = SETS[words[0]]
     speakers = {name: {speaker_of(clip) for clip, own in found.items() if own == name} for name in SETS.values()}
     for name, own in speakers.items():
@@ -51,7 +51,7 @@ def check_split(path: str, split: dict[str, str]) -> None:
     if sizes != SPLIT or speakers != SPEAKERS:
         raise AsitError(
             f"{path}: expected {SPLIT['train']}, {SPLIT['valid']} and {SPLIT['test']} clips of {SPEAKERS} speakers, "
-            f"found {sizes['train']}, {sizes['valid']} and {sizes['test']} of {speakers}; fetch the list anew, or give "
+            f"found {sizes['train']}, {sizes['valid']} and {sizes['test']} of {speakers}; fetch it again, or give "
             "--check-counts false for another one"
         )
 
@@ -62,7 +62,7 @@ def check_trials(path: str, same: int, other: int, speakers: int) -> None:
     if (same, other) != expected or speakers != TEST_SPEAKERS:
         raise AsitError(
             f"{path}: expected {expected[0]} trials of one speaker and {expected[1]} of two, by {TEST_SPEAKERS} "
-            f"speakers, found {same} and {other} by {speakers}; fetch the list anew, or give --check-counts false"
+            f"speakers, found {same} and {other} by {speakers}; fetch the list again, or give --check-counts false"
         )
 
 

@@ -174,7 +174,7 @@ def test_what_cannot_be_compressed_is_named(tmp_path):
 def test_rows_outside_are_errors(tmp_path):
     _, scp = write(tmp_path, {"u": np.ones((9, 2), np.float32)}, "asit", 0)
     for backend in ("asit", "kaldiio"):
-        with pytest.raises(AsitError, match=r"rows 9 to 9': the range lies outside the 9 x 2 matrix"):
+        with pytest.raises(AsitError, match=r"rows 9 to 9': the range is outside the 9 x 2 matrix"):
             read_rows(scp["u"], 9, 10, backend)
         with pytest.raises(AsitError, match="outside the 9 x 2"):
             read_rows(scp["u"], 0, 13, backend)

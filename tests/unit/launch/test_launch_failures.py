@@ -31,7 +31,7 @@ def test_one_job(tmp_path):
         ("bash: line 1: foo: command not found", 127, "path.sh"),
         ("ModuleNotFoundError: No module named 'asit'", 1, "package"),
         ("working", -9, "signal 9"),
-        ("saved", 85, "goes on"),
+        ("saved", 85, "start it again to continue"),
     ],
 )
 def test_likely_cause(tmp_path, output, code, cause):

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""docs/results.png: what pretraining gains in the recipes that have been run, by the number of labelled clips.
+
+Reads the tables of egs/*/RESULTS.md; the picture carries the numbers it shows, so that a test sees when they differ.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+from PIL import Image
+
+from asit.config import option, parse
+from asit.errors import AsitError, command
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURE = ROOT / "docs/results.png"
+SYSTEMS = {
+    "pretrained": ("#0072b2", "o"),
+    "from scratch": ("#d55e00", "s"),
+    "log-mel statistics + logistic regression": ("#7f7f7f", "^"),
+}
+
+
+@dataclass(frozen=True)
+class ResultsSettings:
+    """Draw docs/results.png, or check that it shows the numbers of egs/*/RESULTS.md."""
+
+    check: bool = option(False, "draw nothing; fail when the picture would show other numbers")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One task: for each system and amount of labels (fewest first) the mean and the deviation over seeds."""
+
+    recipe: str
+    task: str
+    metric: str
+    clips: tuple[int, ...]
+    values: dict[str, tuple[tuple[float, float], ...]]
+
+
+def tables(recipe: str, text: str) -> list[Table]:
+    """The tasks of one RESULTS.md that were trained both with and without pretraining."""
+    found = []
+    for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        head = re.search(r"^\| system \|(.*)\|$", part, re.MULTILINE)
+        clips = [int(count) for count in re.findall(r"\((\d+) clips\)", head[1])] if head else []
+        order = sorted(range(len(clips)), key=clips.__getitem__)
+        values = {}
+        for system in SYSTEMS:
+            row = re.search(rf"^\| {re.escape(system)} \|(.*)\|$", part, re.MULTILINE)
+            cells = re.findall(r"([\d.]+) ± ([\d.]+)", row[1]) if row else []
+            if clips and len(cells) == len(clips):
+                values[system] = tuple((float(cells[i][0]), float(cells[i][1])) for i in order)
+        if {"pretrained", "from scratch"} <= values.keys():
+            metric = re.search(r"^(\S+) in %", part, re.MULTILINE)
+            task = part.split("\n", 1)[0]
+            found.append(Table(recipe, task, metric[1] if metric else "", tuple(clips[i] for i in order), values))
+    return found
+
+
+def all_tables() -> list[Table]:
+    """Those of every recipe, the tasks with the most amounts of labels first."""
+    files = sorted(ROOT.glob("egs/*/RESULTS.md"))
+    found = [table for file in files for table in tables(file.parent.name, file.read_text(encoding="utf-8"))]
+    if not found:
+        raise AsitError(f"{ROOT}/egs/*/RESULTS.md: no table with the rows 'pretrained' and 'from scratch'")
+    return sorted(found, key=lambda table: -len(table.clips))
+
+
+def draw(found: list[Table]) -> pyplot.Figure:
+    """One panel a task: marks are means, bars one standard deviation over seeds to either side."""
+    columns = (len(found) + 1) // 2
+    figure, axes = pyplot.subplots(2, columns, figsize=(2.4 * columns, 5.0), squeeze=False, layout="constrained")
+    for axis, table in zip(axes.flat, found, strict=False):
+        for place, (system, points) in enumerate(table.values.items()):
+            x = [i + 0.06 * len(points) * (place - 1) for i in range(len(points))]
+            means, deviations = zip(*points, strict=True)
+            colour, marker = SYSTEMS[system]
+            axis.errorbar(x, means, deviations, color=colour, marker=marker, capsize=3, linewidth=1.3, label=system)
+        axis.set_title(f"{table.recipe}: {table.task}", fontsize=11, fontweight="bold")
+        axis.set_xticks(range(len(table.clips)), [f"{count}" for count in table.clips])
+        axis.set_xlim(-0.6, len(table.clips) - 0.4)
+        axis.set_xlabel("labelled clips")
+        axis.set_ylabel(f"{table.metric} in %")
+        axis.grid(axis="y", color="#dddddd")
+        axis.set_axisbelow(True)
+    for axis in axes.flat[len(found) :]:
+        axis.axis("off")
+    handles, names = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, fontsize=11)
+    return figure
+
+
+@command
+def main() -> None:
+    """Entry point."""
+    settings = parse(ResultsSettings)
+    found = all_tables()
+    if not settings.check:
+        draw(found).savefig(PICTURE, dpi=110, metadata={"Description": repr(found)})
+    elif not PICTURE.exists() or Image.open(PICTURE).text.get("Description") != repr(found):
+        raise AsitError(f"{PICTURE}: shows other numbers than egs/*/RESULTS.md; run tools/document_results.py")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
