@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+
+OTHERS_WAIT = 10.0  # seconds by which the other processes of a training on one machine are later with an error
 
 
 class AsitError(Exception):
@@ -55,6 +58,8 @@ def command(main: Callable[[], None]) -> Callable[[], int]:
             main()
             sys.stdout.flush()
         except AsitError as error:
+            if os.environ.get("LOCAL_RANK", "0") != "0":
+                time.sleep(OTHERS_WAIT)  # the first process tells the same error, and then this one is ended
             print(f"{name}: error: {' '.join(line.strip() for line in str(error).splitlines())}", file=sys.stderr)
             return 1
         except BrokenPipeError:  # `asit-... | head`

@@ -1,16 +1,19 @@
 """Components picked by name: dropping a file into a package is its registration.
 
-``load("masking", "gmml")`` is the module ``asit.masking.gmml``. Modules whose name starts with an
-underscore are private helpers and never listed.
+``load("masking", "gmml")`` is the module ``asit.masking.gmml``. A component is a module that defines ``Settings``, or, as
+losses do, ``example``; what the components of a folder share stands in modules beside them.
 """
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
+import re
+from pathlib import Path
 from types import ModuleType
 
 from asit.errors import AsitError, excerpt, nearest
+
+_COMPONENT = re.compile(r"^(class Settings|def example)\b", re.MULTILINE)
 
 
 def names(kind: str) -> list[str]:
@@ -20,7 +23,8 @@ def names(kind: str) -> list[str]:
     True
     """
     package = importlib.import_module(f"asit.{kind}")
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    files = (path for folder in package.__path__ for path in Path(folder).glob("*.py"))
+    return sorted(path.stem for path in files if _COMPONENT.search(path.read_text(encoding="utf-8")))
 
 
 def load(kind: str, name: str) -> ModuleType:

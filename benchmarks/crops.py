@@ -28,11 +28,11 @@ from asit.data.crops import CropDataset, CropSettings
 from asit.data.dataset import FeatureDataset
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io import ark
-from asit.io.ark import ArkWriter, read_matrix, read_rows
-from asit.io.ark_backends import BACKENDS
-from asit.io.ark_files import OpenFiles
-from asit.io.table import read_table, write_table
+from asit.kaldi import ark
+from asit.kaldi.ark import ArkWriter, read_matrix, read_rows
+from asit.kaldi.ark_backends import BACKENDS
+from asit.kaldi.ark_files import OpenFiles
+from asit.kaldi.table import read_table, write_table
 
 Read = Callable[[int, int], object]  # (utterance, first row) -> rows
 FORMATS = {"float32": 0, "one byte (2)": 2, "two bytes (3)": 3, "one byte (5)": 5}

@@ -31,8 +31,8 @@ from speech import RATE, data_dir
 from asit.config import option, parse
 from asit.features.extract import ExtractSettings, extract
 from asit.features.fbank import FbankSettings
-from asit.io.ark import ArkWriter
-from asit.io.data_dir import DataDir
+from asit.kaldi.ark import ArkWriter
+from asit.kaldi.data_dir import DataDir
 
 CPU = torch.device("cpu")
 SECONDS = 10.0

@@ -22,7 +22,7 @@ import matplotlib
 import torch
 
 from asit.io.atomic import write_text
-from asit.report.machine import provenance
+from asit.recipes.provenance import provenance
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -22,9 +22,9 @@ from asit.config import option, parse
 from asit.features.extract import settings_text
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io.ark import ArkWriter
 from asit.io.atomic import write_text
-from asit.io.table import read_table
+from asit.kaldi.ark import ArkWriter
+from asit.kaldi.table import read_table
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from asit import registry
 from asit.config import option, parse
 from asit.io.audio import read_audio
-from asit.io.data_dir import write_data_dir
-from asit.train.pretraining import PretrainSettings
+from asit.kaldi.data_dir import write_data_dir
+from asit.runs.pretrain import PretrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS = 2_041_789 + 22_160  # AudioSet's unbalanced and balanced training segments, of 10 s (Gemmeke et al. 2017)

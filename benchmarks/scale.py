@@ -26,10 +26,10 @@ from asit.errors import AsitError
 from asit.features.extract import settings_text
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io.ark import ArkWriter
 from asit.io.atomic import write_text
-from asit.io.table import read_table
-from asit.report.machine import provenance
+from asit.kaldi.ark import ArkWriter
+from asit.kaldi.table import read_table
+from asit.recipes.provenance import provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = ROOT / "egs/audioset/local"
@@ -178,7 +178,13 @@ def run(settings: Settings, work: Path) -> list[Cost]:
     costs.append(measure("subset as2m by chance", asit("subset_data_dir", "--data-dir", as2m, *random_part), work))
     lines = (as2m / "feats.scp").read_bytes().split(b"\n", 1)
     (as2m / "feats.scp").write_bytes(lines[1])  # one utterance loses its features: every table must follow
-    costs.append(measure("fix as2m, one clip without features", asit("fix_data_dir", "--data-dir", as2m), work))
+    costs.append(
+        measure(
+            "fix as2m, one clip without features",
+            asit("fix_data_dir", "--data-dir", as2m, "--drop-without-feats", "true"),
+            work,
+        )
+    )
     here = Path(__file__).resolve().with_name("scale_open.py")
     costs.append(measure("open for pretraining, 20 batches", [here, "--data-dir", as2m, "--what", "pretrain"], work))
     costs.append(measure("open for fine-tuning, 20 batches", [here, "--data-dir", as2m, "--what", "finetune"], work))

@@ -17,12 +17,12 @@ from asit.data.clips import ClipDataset
 from asit.data.collate import collate_clips, collate_crops
 from asit.data.crops import CropDataset, CropSettings
 from asit.data.dataset import FeatureDataset
+from asit.data.labelled import LabelledClips
 from asit.data.loader import Batches
 from asit.data.sampler import BatchPlan
-from asit.downstream.finetune import class_weights
-from asit.downstream.labelled import LabelledClips
 from asit.features.stats import Stats
-from asit.io.data_dir import DataDir
+from asit.kaldi.data_dir import DataDir
+from asit.runs.finetune import class_weights
 from asit.tasks import tagging
 
 BATCHES = 20

@@ -9,7 +9,7 @@ import soundfile
 
 from asit.features.fbank import Fbank, FbankSettings
 from asit.io.audio import read_audio
-from asit.io.data_dir import write_data_dir
+from asit.kaldi.data_dir import write_data_dir
 
 CORPUS = Path(__file__).resolve().parents[1] / "egs/mini/corpus"
 RATE = 16000

@@ -14,7 +14,7 @@ from pathlib import Path
 from asit.config import option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import write_text
-from asit.report.published import NOT_RUN, OURS, Published, read_published
+from asit.recipes.published import NOT_RUN, OURS, Published, read_published
 
 EGS = Path(__file__).resolve().parents[1] / "egs"
 METHOD = "ASiT"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from asit.config import parse
-from asit.downstream.baseline import Settings, baseline
-from asit.downstream.evaluate import summary
 from asit.errors import command
+from asit.runs.baseline import Settings, baseline
+from asit.runs.evaluate import summary
 
 
 @command

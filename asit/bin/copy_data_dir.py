@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from asit.config import REQUIRED, group, option, parse
 from asit.errors import command
-from asit.io.data_dir_combine import Renaming, copy
+from asit.kaldi.data_dir_combine import Renaming, copy
 
 
 @dataclass(frozen=True)

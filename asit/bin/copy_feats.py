@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from asit.config import REQUIRED, option, parse
 from asit.errors import command
-from asit.io import specifiers
+from asit.kaldi import specifiers
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from asit.config import REQUIRED, option, parse
 from asit.errors import command
 from asit.io.download import download, hash_of
-from asit.io.extract import extract
+from asit.io.unpack import extract
 
 
 @dataclass(frozen=True)

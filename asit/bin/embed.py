@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from asit.config import parse
-from asit.downstream.embed import Settings, embed
 from asit.errors import command
+from asit.runs.embed import Settings, embed
 
 
 @command

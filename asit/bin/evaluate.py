@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from asit.config import parse
-from asit.downstream.evaluate import Settings, evaluate, summary
 from asit.errors import command
+from asit.runs.evaluate import Settings, evaluate, summary
 
 
 @command

@@ -13,8 +13,8 @@ from __future__ import annotations
 import sys
 
 from asit.config import parse
-from asit.downstream.finetune import Settings, finetune
 from asit.errors import command
+from asit.runs.finetune import Settings, finetune
 from asit.train import processes
 
 

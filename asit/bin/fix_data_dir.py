@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from asit.config import REQUIRED, group, option, parse
 from asit.errors import command
-from asit.io.data_dir_fix import BACKUP, REMOVED, FixSettings, counts, fix
+from asit.kaldi.data_dir_fix import BACKUP, REMOVED, FixSettings, counts, fix
+
+NAMED = 5  # dropped utterances that are named; removed.txt has all
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ def main() -> None:
     settings = parse(Settings)
     done = fix(settings.data_dir, settings.fix)
     print(f"{settings.data_dir}: kept {done.kept} of {done.before} utterances, dropped {len(done.removed)} lines")
+    if done.dropped:
+        more = f" and {len(done.dropped) - NAMED} more" if len(done.dropped) > NAMED else ""
+        print(f"  {len(done.dropped)} utterances dropped: {', '.join(done.dropped[:NAMED])}{more}")
     for reason, number in counts(done.removed).items():
         print(f"  {number} lines: {reason}")
     if done.rewritten:

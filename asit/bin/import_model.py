@@ -9,7 +9,7 @@ import sys
 
 from asit.config import parse
 from asit.errors import command
-from asit.export.official import ImportSettings, import_model
+from asit.models.official import ImportSettings, import_model
 
 
 @command

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from asit.config import parse
-from asit.downstream.evaluate import summary
-from asit.downstream.knn import Settings, knn
 from asit.errors import command
+from asit.runs.evaluate import summary
+from asit.runs.knn import Settings, knn
 
 
 @command

@@ -16,8 +16,8 @@ def main() -> None:
     """Entry point."""
     settings = parse(NewRecipeSettings)
     print(new_recipe(settings))
-    from asit.train.cost import seconds_per_update  # torch is slow to import
-    from asit.train.pretraining import PretrainSettings
+    from asit.runs.cost import seconds_per_update  # torch is slow to import
+    from asit.runs.pretrain import PretrainSettings
     from asit.train.run_log import cost
 
     conf = Path(settings.egs_dir, settings.name, "conf")

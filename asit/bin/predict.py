@@ -6,8 +6,8 @@ import logging
 import sys
 
 from asit.config import parse
-from asit.downstream.predict import Settings, predict
 from asit.errors import command
+from asit.runs.predict import Settings, predict
 
 
 @command

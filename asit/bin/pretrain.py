@@ -14,8 +14,8 @@ import sys
 
 from asit.config import parse
 from asit.errors import command
+from asit.runs.pretrain import PretrainSettings, pretrain
 from asit.train import processes
-from asit.train.pretraining import PretrainSettings, pretrain
 
 
 @command

@@ -7,8 +7,8 @@ import sys
 from asit.config import parse
 from asit.errors import AsitError, command
 from asit.io.atomic import write_text
-from asit.report.compare import comparison
-from asit.report.results import Settings, results
+from asit.recipes.compare import comparison
+from asit.recipes.results import Settings, results
 
 
 @command

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from asit.config import REQUIRED, option, parse
 from asit.errors import command
-from asit.io.data_dir_parts import split
+from asit.kaldi.data_dir_parts import split
 
 
 @dataclass(frozen=True)

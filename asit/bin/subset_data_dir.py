@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from asit.config import REQUIRED, option, parse
 from asit.errors import AsitError, command
-from asit.io import data_dir_parts as parts
-from asit.io.data_dir import DataDir, read_list
+from asit.kaldi import data_dir_parts as parts
+from asit.kaldi.data_dir import DataDir, read_list
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from asit.config import REQUIRED, group, option, parse
 from asit.errors import command
-from asit.io.tokens import TokenSettings, train, write_token_int
+from asit.runs.tokens import TokenSettings, train, write_token_int
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from asit.config import REQUIRED, group, option, parse
 from asit.errors import AsitError, command
-from asit.io.data_dir import DataDir
-from asit.io.data_dir_validate import Checks, find_problems
+from asit.kaldi.data_dir import DataDir
+from asit.kaldi.data_dir_validate import Checks, find_problems
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def main() -> None:
         unlisted = len(problems) - settings.max_problems
         more = f" ({unlisted} not listed; --max-problems)" if unlisted > 0 else ""
         number = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        raise AsitError(f"{settings.data_dir}: {number}{more}; asit-fix-data-dir mends order and keys")
+        raise AsitError(f"{settings.data_dir}: {number}{more}; asit-fix-data-dir mends the order of lines and spk2utt")
     data = DataDir(settings.data_dir)
     print(f"{settings.data_dir}: {len(data.utts)} utterances, {len(data.spk2utt)} speakers: right")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from asit.config import parse
-from asit.downstream.verify import Settings, summary, verify
 from asit.errors import command
+from asit.runs.verify import Settings, summary, verify
 
 
 @command

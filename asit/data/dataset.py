@@ -14,11 +14,9 @@ from asit.config import load, to_dict
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io.ark import read_rows
-from asit.io.strings import Strings, positive_integers, read_columns
-from asit.io.table import read_table
-
-SILENCE = float(np.log(np.finfo(np.float32).eps))  # log-mel of digital silence, -15.9424 (Kaldi's floor)
+from asit.kaldi.ark import read_rows
+from asit.kaldi.strings import Strings, positive_integers, read_columns
+from asit.kaldi.table import read_table
 
 
 class FeatureDataset:
@@ -42,7 +40,8 @@ class FeatureDataset:
         if not feats.keys.equals(frames.keys):
             odd = next(iter(set(feats.keys) ^ set(frames.keys)))
             raise AsitError(
-                f"{self.path}: utterance {odd} is not in both feats.scp and utt2num_frames; run asit-fix-data-dir"
+                f"{self.path}: utterance {odd} is not in both feats.scp and utt2num_frames; extract the features again "
+                "(stage features)"
             )
         self.utts, self._specs = feats
         self.num_frames = positive_integers(str(lengths), frames, "frames")
@@ -78,7 +77,8 @@ class FeatureDataset:
         if not np.isfinite(rows).all():
             raise AsitError(
                 f"utterance {self.utts[index]}: features hold NaN or infinite values ({self._specs[index]}); "
-                "look at its audio and extract the features again, or remove it and run asit-fix-data-dir"
+                "look at its audio and extract the features again, or take it out of utt2spk and run "
+                "asit-fix-data-dir"
             )
         return rows
 
@@ -89,8 +89,8 @@ class FeatureDataset:
 
     @property
     def silence(self) -> float:
-        """Normalised value of digital silence, which pads short clips."""
-        return (SILENCE - self.stats.mean) / (2 * self.stats.std)
+        """Normalised value that pads short clips (:attr:`asit.features.fbank.FbankSettings.silence`)."""
+        return (self.front_end.silence - self.stats.mean) / (2 * self.stats.std)
 
     @property
     def hours(self) -> float:
@@ -119,7 +119,7 @@ class FeatureDataset:
         table = read_table(path)
         for utt in self.utts:
             if utt not in table:
-                raise AsitError(f"{path}: utterance {utt} of feats.scp has no label; run asit-fix-data-dir")
+                raise AsitError(f"{path}: utterance {utt} of feats.scp has no label; add its line")
         return [table[utt] for utt in self.utts]
 
     def digest(self) -> str:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from asit.data.sampler import BatchPlan, Key
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
+
+log = logging.getLogger(__name__)
+SHARED = Path("/dev/shm")
+ENOUGH = 2**31  # bytes of shared memory with which nobody need count
 
 
 class KeyedDataset(Protocol):
@@ -38,7 +47,8 @@ class Batches:
     def run(self, first_step: int, last_step: int) -> Iterator[dict[str, Any]]:
         """This rank's micro-batches of the steps [first_step, last_step): one iterator, so that loading goes on
         across the ends of epochs. The workers live as long as the iterator."""
-        if self.num_workers == 0:  # no DataLoader: an exception keeps its type and its message
+        workers, prefetch = self._fitting(first_step, last_step)
+        if workers == 0:  # no DataLoader: an exception keeps its type and its message
             for keys in self.plan.micro_batches(first_step, last_step):
                 batch = self.collate([self.dataset[key] for key in keys])
                 yield _pinned(batch) if self.pin else batch
@@ -47,8 +57,8 @@ class Batches:
             _AsDataset(self.dataset),
             batch_sampler=_Keys(self.plan, first_step, last_step),
             collate_fn=_Collate(self.collate),
-            num_workers=self.num_workers,
-            prefetch_factor=self.prefetch,
+            num_workers=workers,
+            prefetch_factor=prefetch,
             pin_memory=self.pin,
             # Forked workers are children of this process and notice its death; a fork server's would live on.
             multiprocessing_context="fork",
@@ -59,6 +69,51 @@ class Batches:
             if isinstance(batch, _Fault):
                 raise AsitError(batch.message)
             yield batch
+
+    def _fitting(self, first_step: int, last_step: int) -> tuple[int, int]:
+        """Loading processes, and batches that each keeps ready, for which there is shared memory.
+
+        Batches come through /dev/shm, of which a container may have little (Docker: 64 MB). One that finds no room
+        there would never come, and the run would wait for it without end.
+        """
+        wanted = self.num_workers, self.prefetch
+        ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        free = shutil.disk_usage(SHARED).free // ranks_here if self.num_workers and SHARED.is_dir() else ENOUGH
+        if free >= ENOUGH:
+            return wanted
+        keys = next(iter(self.plan.micro_batches(first_step, last_step)))
+        batch = self.collate([self.dataset[key] for key in keys])
+        size = sum(value.nbytes for value in batch.values() if isinstance(value, torch.Tensor)) or 1
+        room = int(0.8 * free / size) - 1  # batches at a time, one of them in use
+        workers = min(self.num_workers, max(0, room))
+        found = workers, min(self.prefetch, room // workers) if workers else self.prefetch
+        if found != wanted:
+            log.warning(
+                "%s has only %.0f MB free and a batch takes %.1f MB: %s. Give it more (docker run --shm-size), or say "
+                "--num-workers and --prefetch yourself",
+                *(SHARED, free / 1e6, size / 1e6),
+                f"{found[0]} loading process(es) that keep {found[1]} ready"
+                if workers
+                else "clips are read in the training process",
+            )
+        return found
+
+
+@contextlib.contextmanager
+def lost_workers_told() -> Iterator[None]:
+    """Around the work with batches: the death of a worker becomes an AsitError.
+
+    Not only around ``next(batches)``: torch raises from its handler of SIGCHLD, wherever this process is then.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise AsitError(
+            f"a process that loads data died: {excerpt(error, 300)}; memory ran out, or somebody ended it: give fewer "
+            "--num-workers or the job more memory, and run again: training continues from its last checkpoint"
+        ) from None
 
 
 class _Fault:

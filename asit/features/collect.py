@@ -10,10 +10,10 @@ from asit.config import REQUIRED, load, option, to_dict
 from asit.errors import AsitError
 from asit.features.extract import judge, remark, settings_text, utterances, write_lines
 from asit.features.fbank import FbankSettings
-from asit.io.atomic import remove, write_text
-from asit.io.data_dir import DataDir
-from asit.io.data_dir_validate import Checks, validate
-from asit.io.table import read_table, read_text, write_table
+from asit.io.atomic import remove, sweep, write_text
+from asit.kaldi.data_dir import DataDir
+from asit.kaldi.data_dir_validate import Checks, validate
+from asit.kaldi.table import read_table, read_text, write_table
 
 COLUMNS = ("utt2num_frames", "utt2dur", "utt2crc")  # tables of a part that become the data directory's
 
@@ -50,6 +50,8 @@ def collect(settings: CollectSettings) -> tuple[int, int]:
         if tables[suffix].keys() != feats.keys():
             odd = min(tables[suffix].keys() ^ feats.keys())
             raise AsitError(f"{stem}: '{odd}' is in one of scp and {suffix}, not in both; run asit-make-fbank again")
+    for folder in (data.path, data.file("conf")):
+        sweep(folder)
     remove(data.file("feats.scp"))
     remove(data.file("failed_utts"))
     if failed:

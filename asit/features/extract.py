@@ -30,10 +30,10 @@ from asit.errors import AsitError
 from asit.features.fbank import Fbank, FbankSettings, empty_filters
 from asit.features.torchaudio_fbank import TorchaudioFbank
 from asit.io import pipes, torchaudio_module
-from asit.io.ark import ArkWriter
 from asit.io.atomic import remove, sweep, write_text
 from asit.io.audio import RESAMPLERS, range_problem, read_audio
-from asit.io.data_dir import DataDir
+from asit.kaldi.ark import ArkWriter
+from asit.kaldi.data_dir import DataDir
 
 SIDE_FILES = ("utt2num_frames", "utt2dur", "utt2crc", "failed_utts", "loud_utts", "fbank.yaml")
 BACKENDS = {"asit": Fbank, "torchaudio": TorchaudioFbank}
@@ -176,7 +176,7 @@ def settings_text(settings: FbankSettings) -> str:
 
 
 def write_lines(path: str, table: dict[str, str]) -> None:
-    """Like :func:`asit.io.table.write_table`, but a part's table may be empty."""
+    """Like :func:`asit.kaldi.table.write_table`, but a part's table may be empty."""
     write_text(path, "".join(f"{key} {value}\n" for key, value in sorted(table.items())))
 
 

@@ -16,6 +16,7 @@ import scipy.linalg.blas
 
 from asit.config import option
 from asit.errors import AsitError
+from asit.features.cmn import subtract_mean
 from asit.features.mel import BandedProduct, mel_filters
 
 EPSILON = np.float32(np.finfo(np.float32).eps)  # Kaldi's floor under every logarithm
@@ -50,6 +51,13 @@ class FbankSettings:
     htk_compat: bool = option(True, "the energy is the last column; false: the first")
     dither: float = option(0.0, "standard deviation of the noise added to the waveform, in its units")
     dither_seed: int = option(0, "seed of that noise; it depends on this and the utterance id only")
+    cmn_window: int = option(
+        0,
+        "frames over which each bin's mean is subtracted, around each frame (Kaldi's apply-cmvn-sliding); of shorter "
+        "clips the mean of the whole clip (apply-cmvn); 0: none",
+        least=0,
+    )
+    cmn_floor: float = option(-13.0, "with cmn_window: log-mels are raised to this value first")
     waveform_scale: float = option(1.0, "factor on the waveform in [-1, 1]; 32768 is Kaldi's range")
 
     def __post_init__(self) -> None:
@@ -82,6 +90,8 @@ class FbankSettings:
         for name in ("dither", "energy_floor"):
             _expect(getattr(self, name) >= 0, name, "zero or more", getattr(self, name))
         _expect(self.waveform_scale > 0, "waveform_scale", "a positive factor", self.waveform_scale)
+        if not self.use_log_fbank:  # a channel multiplies energies; only to logarithms does it add
+            _expect(not self.cmn_window, "cmn_window", "0 where use_log_fbank is false", self.cmn_window)
 
     @property
     def window_size(self) -> int:
@@ -102,6 +112,11 @@ class FbankSettings:
     def high_edge(self) -> float:
         """Upper edge of the last filter in Hz."""
         return self.high_freq if self.high_freq > 0 else self.sample_rate / 2 + self.high_freq
+
+    @property
+    def silence(self) -> float:
+        """What stands for silence where a clip is filled up: its log-mel, or with ``cmn_window`` the mean, 0."""
+        return 0.0 if self.cmn_window else float(np.log(EPSILON))
 
     @property
     def dim(self) -> int:
@@ -157,7 +172,8 @@ class Fbank:
                 f"{name}: expected at least {need} samples ({1000 * need / s.sample_rate:g} ms) for one frame, found "
                 f"{len(wave)}; remove the utterance" + (" or set snip_edges to false" if s.snip_edges else "")
             )
-        return self._compute(self._prepare(wave, utt, generator), count)
+        feats = self._compute(self._prepare(wave, utt, generator), count)
+        return subtract_mean(feats, s.cmn_window, s.cmn_floor) if s.cmn_window else feats
 
     def _prepare(self, wave: np.ndarray, utt: str, generator: np.random.Generator | None) -> np.ndarray:
         """Scale, subtract the mean, dither. Kaldi draws noise per frame; drawing it once per sample has the same

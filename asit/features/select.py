@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from asit.config import REQUIRED, option
 from asit.errors import AsitError
 from asit.io.atomic import remove, write_text
-from asit.io.data_dir import DataDir
-from asit.io.data_dir_validate import Checks, validate
-from asit.io.table import read_text, write_table
+from asit.kaldi.data_dir import DataDir
+from asit.kaldi.data_dir_validate import Checks, validate
+from asit.kaldi.table import read_text, write_table
 
 TABLES = ("utt2num_frames", "utt2dur", "utt2crc", "feats.scp")  # feats.scp last: its presence says that all are there
 FILES = ("frame_shift", os.path.join("conf", "fbank.yaml"))

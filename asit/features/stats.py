@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from asit.config import read_yaml
 from asit.errors import AsitError
-from asit.io.ark import read_matrix
 from asit.io.atomic import write_text
-from asit.io.data_dir import DataDir
+from asit.kaldi.ark import read_matrix
+from asit.kaldi.data_dir import DataDir
 
 
 @dataclass(frozen=True)

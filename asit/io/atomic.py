@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -86,11 +87,15 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def sweep(path: str | os.PathLike[str]) -> list[str]:
-    """Delete what killed writers of `path` left behind (``path.tmp-*``). Only for a path's single owner."""
+    """Delete what killed writers of `path` left behind (``path.tmp-<process>``), or those of all files in the folder
+    `path`. Only for a path's single owner."""
     folder, name = os.path.split(os.fspath(path))
+    of_one = re.escape(name)
+    if os.path.isdir(path):
+        folder, of_one = os.fspath(path), ".+"
     found = []
     with contextlib.suppress(FileNotFoundError):
-        found = [os.path.join(folder, n) for n in os.listdir(folder or ".") if n.startswith(name + ".tmp-")]
+        found = [os.path.join(folder, n) for n in os.listdir(folder or ".") if re.fullmatch(rf"{of_one}\.tmp-\d+", n)]
     for orphan in found:
         remove(orphan)
     return sorted(found)

@@ -54,7 +54,7 @@ def main() -> int:
 
     for number in STOPS:  # a handler, which children do not inherit as they would SIG_IGN
         signal.signal(number, pass_on)
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = others = "SIGINT,SIGHUP,SIGQUIT"
+    others = "SIGINT,SIGHUP,SIGQUIT"
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -64,7 +64,7 @@ def main() -> int:
     except ChildFailedError as error:
         failures = sorted(error.failures.items(), key=lambda item: item[1].timestamp)
         for rank, failure in failures:
-            if failure.exitcode != PREEMPTED:
+            if failure.exitcode not in (PREEMPTED, -signal.SIGTERM):
                 print(f"agent: process {rank} ended with code {failure.exitcode}", file=sys.stderr)
         return exit_code((failure.exitcode for _, failure in failures), bool(stopped))
     except SignalException as error:

@@ -25,12 +25,12 @@ from asit.layers.heads import ProjectionHead, ReconstructionHead
 from asit.losses.global_distillation import GlobalDistillation
 from asit.losses.local_distillation import LocalDistillation
 from asit.losses.reconstruction import Reconstruction
-from asit.methods._imagenet import load_imagenet
 from asit.methods._monitor import entropy_warnings
 from asit.methods._network import PretrainingNetwork
 from asit.methods._pictures import Axes, reconstruction_picture
 from asit.methods._teacher import EmaTeacher
 from asit.models import vit
+from asit.models.imagenet import load_imagenet
 from asit.schedules import Cosine, EpochRamp
 
 
@@ -88,6 +88,9 @@ class ASiT(nn.Module):
         self.steps_per_epoch = steps_per_epoch
         self.student = _network(settings, frames, mels)
         self.teacher = EmaTeacher(self.student)
+        self.distils = settings.global_weight > 0 or settings.local_weight > 0
+        if not self.distils:  # no gradient will come: neither the optimiser nor DDP is to wait for one
+            self.student.projection.requires_grad_(False)
         patch_prototypes = settings.patch_prototypes or settings.cls_prototypes
         temperature, momentum = settings.student_temp, settings.center_momentum
         self.global_loss = GlobalDistillation(settings.cls_prototypes, temperature, momentum)
@@ -138,6 +141,8 @@ class ASiT(nn.Module):
     ) -> dict[str, Tensor]:
         """As :meth:`losses`, with the corruption given: clean, corrupted and mask are (2 * B, 1, T, F), view after
         view; local is (L, B, 1, t, F) or None."""
+        if not self.distils:
+            return self._reconstruction_alone(clean, corrupted, mask)
         settings, temperature = self.settings, self.teacher_temp[step]
         kept = self._kept_tokens(clean, generator)
         with torch.no_grad():
@@ -165,6 +170,13 @@ class ASiT(nn.Module):
             **{f"ln_k_{kind}": total.new_tensor(most) for kind, most in self.ln_k.items()},  # the entropies' ceiling
         }
 
+    def _reconstruction_alone(self, clean: Tensor, corrupted: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """With both distillations' weights 0: no pass of the teacher, of the projection head and of local views."""
+        output = self._wrapped[0](corrupted, project=False).reconstruction
+        with torch.autocast(clean.device.type, enabled=False):
+            loss = self.reconstruction_loss(output, clean, mask)
+        return {"loss": self.settings.reconstruction_weight * loss, "reconstruction": loss.detach()}
+
     def before_update(self, step: int) -> None:
         """Freeze the prototypes for the first epochs: no gradient, so that the optimiser leaves them alone."""
         if step < self.settings.freeze_last_layer * self.steps_per_epoch:
@@ -178,7 +190,7 @@ class ASiT(nn.Module):
 
     def warnings(self, logged: Mapping[str, float], step: int) -> list[str]:
         """Signs of collapse or of a teacher that teaches nothing, from the logged means."""
-        return entropy_warnings(logged, self.ln_k, step, self.steps)
+        return entropy_warnings(logged, self.ln_k, step, self.steps) if self.distils else []
 
     @torch.no_grad()
     def pictures(self, batch: Mapping[str, Any], step: int) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from asit.errors import AsitError
 from asit.io.atomic import write_text
-from asit.io.table import read_text
+from asit.kaldi.table import read_text
 
 
 def line(command: str, options: Mapping[str, Any]) -> str:

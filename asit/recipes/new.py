@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections import Counter
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
 from tqdm import tqdm
 
 from asit.config import REQUIRED, option
 from asit.errors import AsitError
 from asit.io.audio import audio_info
 from asit.recipes.corpus import Recording, read_corpus, sets_of
+from asit.recipes.recording import classes_of, is_tagging
 
 TOP_RATE = 16000  # Hz; recordings of higher rates are resampled
 NARROW_RATE, NARROW_BINS = 12000, 64  # up to this rate, fewer mel bins: the upper ones of 128 would be empty
@@ -31,6 +34,9 @@ class NewRecipeSettings:
 
     name: str = option(REQUIRED, "name of the recipe and of its folder")
     corpus: str = option(REQUIRED, "folder of class folders, <set>/<label>/ folders, or a CSV file")
+    columns: str = option(
+        "", "columns of a CSV file with other names, path=audio/{filename}.wav,label=category; others are left out"
+    )
     template: str = option("egs/TEMPLATE", "recipe to copy")
     egs_dir: str = option("egs", "folder of the recipes")
 
@@ -40,7 +46,12 @@ class Survey(NamedTuple):
 
     rates: Counter[int]
     channels: int
-    seconds: list[float]  # ascending
+    lengths: dict[str, float]  # path -> seconds
+
+    @property
+    def seconds(self) -> list[float]:
+        """Lengths, ascending."""
+        return sorted(self.lengths.values())
 
     @property
     def rate(self) -> int:
@@ -50,24 +61,33 @@ class Survey(NamedTuple):
     @property
     def hours(self) -> float:
         """Of all recordings."""
-        return sum(self.seconds) / 3600
+        return sum(self.lengths.values()) / 3600
 
     @property
     def crop_frames(self) -> int:
         """Frames that three of four clips have, a multiple of 16; the shorter ones are left out of pretraining."""
         quarter = self.seconds[len(self.seconds) // 4]
-        return max(SHORTEST, min(LONGEST, int(quarter * FRAMES_PER_SECOND - 3) // 16 * 16))
+        return max(SHORTEST, min(LONGEST, frames(quarter) // 16 * 16))
+
+    def long_enough(self, recordings: Sequence[Recording]) -> int:
+        """How many of them have a crop."""
+        return sum(frames(self.lengths[r.path]) >= self.crop_frames for r in recordings)
+
+
+def frames(seconds: float) -> int:
+    """Frames that a clip has at least, whatever its rate rounds to."""
+    return int(seconds * FRAMES_PER_SECOND - 3)
 
 
 def survey(recordings: Sequence[Recording]) -> Survey:
     """Read the head of every recording. Raises AsitError at the first that is not audio."""
-    rates, most, seconds = Counter[int](), 1, []
+    rates, most, lengths = Counter[int](), 1, {}
     for recording in tqdm(recordings, desc="recordings", disable=None):
         samples, rate, channels = audio_info(recording.path, recording.utt)
         rates[rate] += 1
         most = max(most, channels)
-        seconds.append(samples / rate)
-    return Survey(rates, most, sorted(seconds))
+        lengths[recording.path] = samples / rate
+    return Survey(rates, most, lengths)
 
 
 def new_recipe(settings: NewRecipeSettings) -> str:
@@ -84,14 +104,16 @@ def new_recipe(settings: NewRecipeSettings) -> str:
         raise AsitError(f"{recipe}: is there already; choose another --name or remove it")
     if not Path(settings.template, "run.sh").is_file():
         raise AsitError(f"{settings.template}: no run.sh; start this where asit is, or name the folder with --template")
-    recordings = read_corpus(str(Path(settings.corpus).absolute()))
+    recordings = read_corpus(str(Path(settings.corpus).absolute()), settings.columns)
     sets, found = sets_of(recordings), survey(recordings)
     made = recipe.with_name(f"{recipe.name}.tmp")
     shutil.rmtree(made, ignore_errors=True)
     shutil.copytree(settings.template, made, ignore=shutil.ignore_patterns(*GENERATED))
     _fill_in(made, settings, recordings, list(sets), found)
+    fitted = _fit(made / "conf", sets, found)
     made.rename(recipe)
-    return _told(recipe, recordings, sets, found)
+    told = [*_told(recordings, sets, found), *fitted]
+    return "\n".join([*told, f"{recipe}: made; look through its conf/, then run {recipe}/run.sh"])
 
 
 def _fill_in(
@@ -100,10 +122,10 @@ def _fill_in(
     bins = NARROW_BINS if found.rate <= NARROW_RATE else 128
     _set(recipe / "conf/fbank.yaml", sample_rate=found.rate, num_mel_bins=bins)
     _set(recipe / "conf/pretrain.yaml", global_frames=found.crop_frames)
-    if any(len(r.labels) > 1 for r in recordings):
+    if is_tagging(recordings):
         _set(recipe / "conf/finetune.yaml", task="tagging")
-    folds = [name.removeprefix("test_fold") for name in sets if name.startswith("test_fold")]
-    others = [name for name in sets if name not in ("pool", "train", "valid")]
+    folds = [_plain(name.removeprefix("test_fold")) for name in sets if name.startswith("test_fold")]
+    others = [_plain(name) for name in sets if name not in ("pool", "train", "valid")]
     names = {"train": "train", "valid": "valid" if "valid" in sets else "", "test": others[0] if others else "test"}
     head = "# Which runs the recipe makes; docs/extending.md has the form.\n"
     if folds:
@@ -118,14 +140,43 @@ def _fill_in(
     script = recipe / "run.sh"
     text = script.read_text(encoding="utf-8")
     corpus = str(Path(settings.corpus).absolute())
-    if '"' in corpus or "$" in corpus or "`" in corpus or "\\" in corpus:
-        raise AsitError(f"{corpus}: a path with quotes, $ or backslashes cannot be written into run.sh; rename it")
-    text = _default(text, "corpus", f'"{corpus}"')
+    for name, value in (("corpus", corpus), ("columns", settings.columns)):
+        if set(value) & set('"$`\\\n'):
+            raise AsitError(f"{value}: quotes, $, backslashes or line breaks cannot be written into run.sh; rename it")
+        text = _default(text, name, f'"{value}"') if value else text
     if folds:
         text = _default(text, "pool", '"pool_fold{fold}"')
     if found.channels > 1:
         text = _default(text, "channel", "0")
     script.write_text(text, encoding="utf-8")
+
+
+def _fit(conf: Path, sets: dict[str, list[Recording]], found: Survey) -> list[str]:
+    """Settings that a small pool or training set asks for; what was changed, for people."""
+    pools = [found.long_enough(rows) for name, rows in sets.items() if name.startswith("pool")]
+    trained = [len(rows) for name, rows in sets.items() if name.startswith("train")]
+    told = []
+    if not min(pools):
+        _set(conf / "pretrain.yaml", short_clips="pad")
+        pools = [len(rows) for name, rows in sets.items() if name.startswith("pool")]
+        told.append(f"clips are shorter than the shortest crop, {SHORTEST} frames: pretraining pads them")
+    for name, clips in (("pretrain", min(pools)), ("finetune", min(trained))):
+        path = conf / f"{name}.yaml"
+        batch = int(yaml.safe_load(path.read_text(encoding="utf-8"))["batch_size"])
+        if clips < batch:
+            fitting = 1 << (clips.bit_length() - 1)
+            _set(path, batch_size=fitting)
+            told.append(f"{name}: {clips} clips are fewer than a batch of {batch}: batch_size is {fitting}")
+    return told
+
+
+def _plain(word: str) -> str:
+    """A set or fold as YAML reads it back, quoted where it would become a number or a truth value.
+
+    >>> _plain("clean"), _plain("1"), _plain("01"), _plain("no")
+    ('clean', '1', '"01"', '"no"')
+    """
+    return word if str(yaml.safe_load(word)) == word else json.dumps(word, ensure_ascii=False)
 
 
 def _set(path: Path, **values: int | str) -> None:
@@ -146,13 +197,12 @@ def _default(script: str, name: str, value: str) -> str:
     return changed
 
 
-def _told(recipe: Path, recordings: Sequence[Recording], sets: dict[str, list[Recording]], found: Survey) -> str:
-    labels = {label for r in recordings for label in r.labels}
+def _told(recordings: Sequence[Recording], sets: dict[str, list[Recording]], found: Survey) -> list[str]:
+    labels, seconds = classes_of(recordings), found.seconds
     rates = ", ".join(f"{rate} Hz ({count})" for rate, count in found.rates.most_common())
-    middle = found.seconds[len(found.seconds) // 2]
     lines = [
         f"{len(recordings)} recordings, {found.hours:.2f} hours, {len(labels)} labels; {rates}",
-        f"lengths: {found.seconds[0]:.2f} to {found.seconds[-1]:.2f} s, median {middle:.2f} s",
+        f"lengths: {seconds[0]:.2f} to {seconds[-1]:.2f} s, median {seconds[len(seconds) // 2]:.2f} s",
         "sets: " + ", ".join(f"{name} {len(rows)}" for name, rows in sets.items()),
         f"front end: {found.rate} Hz; crops of {found.crop_frames} frames of 10 ms",
     ]
@@ -160,4 +210,4 @@ def _told(recipe: Path, recordings: Sequence[Recording], sets: dict[str, list[Re
         lines.append("some recordings have several channels: the first is taken (option --channel)")
     if found.hours > FULL_POOL_HOURS:
         lines.append("more than 10 hours: consider egs/mini/conf/pretrain_asit_v2.yaml, the published settings")
-    return "\n".join([*lines, f"{recipe}: made; look through its conf/, then run {recipe}/run.sh"])
+    return lines

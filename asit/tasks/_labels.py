@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asit.errors import AsitError, nearest
+from asit.kaldi.column_values import NO_LABEL
 
 
 class LabelMap:
     """Class names in index order.
 
     Raises:
-        AsitError: fewer than two classes or a name that occurs twice.
+        AsitError: fewer than ``least`` classes or a name that occurs twice.
     """
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], least: int = 2) -> None:
         self.labels = list(labels)
         self.index = {label: i for i, label in enumerate(self.labels)}
-        if len(self.labels) < 2:
-            raise AsitError(f"labels.txt: expected at least 2 classes, found {len(self.labels)}")
+        if len(self.labels) < least:
+            raise AsitError(f"labels.txt: expected at least {least} classes, found {len(self.labels)}")
         if len(self.index) != len(self.labels):
             twice = next(label for label in self.labels if self.labels.count(label) > 1)
             raise AsitError(f"labels.txt: class '{twice}' is listed twice; keep one line a class")
@@ -26,7 +27,7 @@ class LabelMap:
     def indices(
         self, label_strings: Sequence[str], utts: Sequence[str] | None = None, source: str = "utt2label"
     ) -> list[list[int]]:
-        """Indices of each clip's comma-separated labels.
+        """Indices of each clip's comma-separated labels; none for "-", a clip without any of them.
 
         Raises:
             AsitError: a label that labels.txt does not list; names the utterance and the file.
@@ -40,7 +41,7 @@ class LabelMap:
         return rows
 
     def _row(self, text: str, utt: str, source: str) -> list[int]:
-        names = [name for name in text.split(",") if name]
+        names = [name for name in text.split(",") if name and text != NO_LABEL]
         for name in names:
             if name not in self.index:
                 raise AsitError(

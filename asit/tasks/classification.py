@@ -54,7 +54,7 @@ class Task:
                 utt = utts[i] if utts is not None else f"number {i + 1}"
                 raise AsitError(
                     f"{source}: utterance {utt}: expected one label, found {len(row)} in '{label_strings[i]}'; "
-                    "several labels a clip need task 'tagging'"
+                    "several labels a clip, or none, need task 'tagging'"
                 )
         return np.array([row[0] for row in rows], dtype=np.int64)
 

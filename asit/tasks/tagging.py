@@ -1,4 +1,4 @@
-"""Any number of labels a clip (AudioSet): binary cross-entropy and mean average precision."""
+"""Any number of labels a clip, also none (AudioSet): binary cross-entropy and mean average precision."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from asit.config import option
 from asit.data.targets import MultiHot
+from asit.kaldi.column_values import NO_LABEL
 from asit.metrics.auc_dprime import mean_auc_dprime
 from asit.metrics.average_precision import average_precision, mean_average_precision
 from asit.tasks._labels import LabelMap
@@ -39,14 +40,14 @@ class Task:
 
     def __init__(self, settings: Settings, labels: Sequence[str]) -> None:
         self.settings = settings
-        self.map = LabelMap(labels)
+        self.map = LabelMap(labels, least=1)  # one tag is there or not
         self.labels = self.map.labels
         self.num_outputs = len(self.labels)
 
     def targets(
         self, label_strings: Sequence[str], utts: Sequence[str] | None = None, source: str = "utt2label"
     ) -> np.ndarray:
-        """Indicators (n, C) float32 of ``label_strings`` (comma-separated labels).
+        """Indicators (n, C) float32 of ``label_strings`` (comma-separated labels, or "-" for none).
 
         Raises:
             AsitError: an unknown label.
@@ -79,10 +80,9 @@ class Task:
         return torch.sigmoid(logits.float())
 
     def decide(self, scores: np.ndarray) -> list[str]:
-        """The tags above the threshold, comma-separated in index order; the most probable one when there is none."""
+        """The tags above the threshold, comma-separated in index order; "-" when there is none."""
         chosen = scores >= self.settings.tag_threshold
-        chosen[np.arange(len(scores)), scores.argmax(axis=1)] |= ~chosen.any(axis=1)
-        return [",".join(self.labels[i] for i in np.flatnonzero(row)) for row in chosen]
+        return [",".join(self.labels[i] for i in np.flatnonzero(row)) or NO_LABEL for row in chosen]
 
     def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """``mAP``, ``auc``, ``dprime`` and the number of classes with and without positives."""

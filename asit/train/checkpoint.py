@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 from asit.io.atomic import atomic_open, write_text
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,8 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"{path}: refused: it holds more than tensors and plain containers, and loading it could run foreign code"
         ) from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise AsitError(f"{path}: cannot be read as a checkpoint: {str(error).splitlines()[0]}") from None
+        reason = excerpt(error, 200) or "it is empty"  # of an empty file torch says nothing
+        raise AsitError(f"{path}: cannot be read as a checkpoint: {reason}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise AsitError(f"{path}: not a checkpoint of this program (format {FORMAT})")
     return state

@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from asit.data.loader import Batches
-from asit.errors import AsitError
+from asit.data.loader import Batches, lost_workers_told
+from asit.errors import AsitError, excerpt
 from asit.layers.block import checkpoint_blocks
 from asit.seeding import derive
 from asit.train import distributed
@@ -107,11 +107,13 @@ class Loop:
         stream = self.batches.run(first, self.total)
         saved_at = time.monotonic()
         try:
-            with StopRequest() as stop:
+            with lost_workers_told(), StopRequest() as stop:
                 while self.step < self.total:
-                    try:
+                    batch = None
+                    # The exception must be gone before the process ends: its traceback holds the loading processes.
+                    with contextlib.suppress(StopWhileWaitingError):
                         batch = self._update(stream, progress, stop)
-                    except StopWhileWaitingError:
+                    if batch is None:
                         self.save()
                         self._leave(stop)
                     if told := progress.cost(self.step):
@@ -250,7 +252,7 @@ class Loop:
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise AsitError(
-                f"{self.checkpoints.file(step)}: made by another model: {str(error).splitlines()[0]}; give another "
+                f"{self.checkpoints.file(step)}: made by another model: {excerpt(error, 200)}; give another "
                 "--out-dir, or rename this one to begin again"
             ) from None
         for name, extra in self.extras.items():

@@ -21,7 +21,7 @@ from typing import Any
 
 from asit.config import to_dict
 from asit.errors import AsitError
-from asit.io.atomic import write_text
+from asit.io.atomic import sweep, write_text
 from asit.train import distributed, processes, signals
 from asit.train.checkpoint import CheckpointDir, DirLock
 from asit.train.distributed import Place
@@ -31,6 +31,13 @@ from asit.train.settings import TrainSettings
 log = logging.getLogger(__name__)
 DONE = "done.json"
 LOCK = ".lock"
+DIGESTS = {  # facts of an identity that are digests, and what it means when they differ
+    "data": "the clips, their features, front end or statistics have changed",
+    "train_data": "the training clips, their features or labels, or the classes have changed",
+    "valid_data": "the validation clips, their features or labels have changed",
+    "backbone": "the backbone's file has changed",
+    "imagenet": "the file of ImageNet weights has changed",
+}
 MANY = 200  # characters of a value that a message shows
 
 
@@ -56,13 +63,14 @@ def file_digest(path: str | os.PathLike[str]) -> str:
 
 
 def differences(saved: Any, now: Mapping[str, Any]) -> str:
-    """How a saved identity differs from this run's: ``lr: 0.001 then, 0.002 now; ...``; empty when it does not."""
+    """How a saved identity differs from this run's: ``lr: 0.001 then, 0.002 now; the ... have changed``; empty when
+    it does not. Of the digests in DIGESTS only that they differ is of interest."""
     if not isinstance(saved, dict):
         return "it does not say which (an older version of asit made it)"
     names = dict.fromkeys(itertools.chain(saved, now))
     absent = object()
     odd = [n for n in names if saved.get(n, absent) != now.get(n, absent)]
-    return "; ".join(f"{n}: {_shown(saved, n)} then, {_shown(now, n)} now" for n in odd)
+    return "; ".join(DIGESTS[n] if n in DIGESTS else f"{n}: {_shown(saved, n)} then, {_shown(now, n)} now" for n in odd)
 
 
 def _shown(values: Mapping[str, Any], name: str) -> str:
@@ -84,6 +92,8 @@ def opened(out_dir: Path, train: TrainSettings) -> Iterator[Place]:
         try:
             with DirLock(out_dir) if place.main else nullcontext():
                 start_log(out_dir, place.main)
+                for orphan in sweep(out_dir) if place.main else ():
+                    log.info("removed %s, left behind by a run that was killed", orphan)
                 log.info("%s", shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]))
                 log.info("%d process(es) on %s, %d CPU thread(s) each", place.size, place.device, threads)
                 yield place

@@ -10,6 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
 corpus=corpus                       # the recordings as they come: a folder or a CSV file
+columns=""                          # of a CSV file with other names: path=audio/{filename}.wav,label=category
 pool=pool                           # set to pretrain on; its labels are not used; with folds: pool_fold{fold}
 init=""                             # backbone.safetensors to start from; empty: pretrain here
 seeds=1                             # runs of everything random, pretraining included; the table has mean and std
@@ -39,7 +40,7 @@ plan() { # the command lines of all jobs, a list for each stage
 }
 
 if begin 0 data "Data directories from the corpus" local/prepare.py "$corpus" -- data/all/wav.scp; then
-    local/prepare.py --corpus "$corpus" --data data
+    local/prepare.py --corpus "$corpus" --columns "$columns" --data data
     for set in "${sets[@]}"; do asit-validate-data-dir --data-dir "data/$set"; done
     for set in "${labelled[@]}"; do cut -d " " -f 2- "data/$set/utt2label" | sort | uniq -c | sed "s|^|data/$set|"; done
 fi

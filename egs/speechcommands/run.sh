@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Speech Commands, spoken words of one second: version 2 with 35 classes (--task v2_35) or version 1 with ten commands,
-# unknown and silence (--task v1_12), with a backbone that is given (--init) or pretrained on the training clips.
+# Speech Commands, spoken words of one second: version 2 with 35 classes (--task v2_35), version 1 with ten commands,
+# unknown and silence (--task v1_12), or the words of version 1 with 1, 10 and 100 % of the labels (--task v1_words), with
+# a backbone that is given (--init) or pretrained on the training clips.
 #
 #   ./run.sh --ngpu 1                               # download (2.4 GB), pretrain, fine-tune, score
 #   ./run.sh --ngpu 1 --task v1_12                  # the twelve classes (1.6 GB)
+#   ./run.sh --task v1_words --seeds 3              # few labels; a tiny network: hours on two processor cores
 #   ./run.sh --ngpu 1 --init ../audioset/exp/pretrain_0/backbone.safetensors   # a backbone from elsewhere
 #   ./run.sh --ngpu 1 --corpus /data/SpeechCommands # holds speech_commands_v0.02, or the two of version 1
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
-task=v2_35                          # v2_35, or v1_12; each has its own data, exp and fbank, and its table in the report
+task=v2_35                          # v2_35, v1_12, v1_words; each has its own data, exp and fbank, and its table in the report
 corpus=""                           # folder with the unpacked archives; empty: they are downloaded
 mirrors="https://storage.googleapis.com/download.tensorflow.org/data http://download.tensorflow.org/data" # tried in order
 archives=local/archives.tsv         # sha256 of the official archives
@@ -21,8 +23,8 @@ init=""                             # backbone.safetensors to start from; empty:
 seeds=1                             # runs of everything random; the table has mean and std
 nj=4                                # parallel jobs
 ngpu=0                              # GPUs of each training job; 0: CPU
-fbank_config=conf/fbank.yaml        # front end
-pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
+fbank_config=""                     # front end; empty: conf/fbank.yaml, or conf/words_fbank.yaml
+pretrain_config=""                  # ASiT for a small corpus; empty: conf/pretrain.yaml, or conf/words_pretrain.yaml
 runs=""                             # fine-tuning; empty: conf/runs_<task>.yaml; conf/runs_v2_35_eat.yaml: EAT's settings
 pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
 finetune_args=""                    # more options of asit-finetune
@@ -33,14 +35,16 @@ parse_options "$@"
 case $task in
     v2_35) names=(speech_commands_v0.02) ;;
     v1_12) names=(speech_commands_v0.01 speech_commands_test_set_v0.01) ;;
-    *) echo "run.sh: error: --task: expected v2_35 or v1_12, found '$task'" >&2 && exit 2 ;;
+    v1_words) names=(speech_commands_v0.01) prefix=words_ ;;
+    *) echo "run.sh: error: --task: expected v2_35, v1_12 or v1_words, found '$task'" >&2 && exit 2 ;;
 esac
+: "${fbank_config:=conf/${prefix:-}fbank.yaml}" "${pretrain_config:=conf/${prefix:-}pretrain.yaml}"
 : "${runs:=conf/runs_$task.yaml}"
 data=data/$task
 records_in "exp/$task/.done" # of the stages that all experiments share
 exp=$(experiment exp "$tag")/$task
 : "${results:=$exp/RESULTS.md}"
-sets=(train valid test)
+sets=() && list_runs sets --runs "$runs" --pool train --list all
 unpacked=("${names[@]/#/downloads/}")
 [[ -z $corpus ]] || unpacked=("$corpus")
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd

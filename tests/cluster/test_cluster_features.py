@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import finish, start
 
-from asit.io.data_dir import write_data_dir
+from asit.kaldi.data_dir import write_data_dir
 
 ROOT = Path(__file__).parents[2]
 CLIPS = sorted((ROOT / "egs/mini/corpus").rglob("*.flac"))[:7]

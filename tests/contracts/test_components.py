@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,12 +18,19 @@ LOSSES = registry.names("losses")
 MODELS = registry.names("models")
 METHODS = registry.names("methods")
 TASKS = registry.names("tasks")
+
 KINDS = {"masking": MASKINGS, "losses": LOSSES, "models": MODELS, "methods": METHODS, "tasks": TASKS}
 ALL = [(kind, name) for kind, names in KINDS.items() for name in names]
 
 T, F = 64, 32
 SMALL = {"embed_dim": 16, "depth": 2, "heads": 2, "patch_frames": 8, "patch_mels": 8, "drop_path": 0.0}
 SMALL_METHOD = {"head_hidden": 16, "head_bottleneck": 8, "cls_prototypes": 12}
+
+
+@pytest.mark.parametrize(("kind", "names"), [("masking", MASKINGS), ("losses", LOSSES), ("methods", METHODS)])
+def test_no_file_of_these_folders_is_overlooked(kind: str, names: list[str]) -> None:
+    files = Path(registry.__file__).parent.joinpath(kind).glob("[!_]*.py")
+    assert names == sorted(path.stem for path in files)
 
 
 def small(settings_class: type):

@@ -13,12 +13,12 @@ import torch
 
 from asit import registry
 from asit.config import parse, read_yaml, to_dict
-from asit.downstream.finetune import Settings as FinetuneSettings
 from asit.features.extract import ExtractSettings
 from asit.features.fbank import Fbank, FbankSettings
-from asit.recipes.runs import read_plan
-from asit.report.published import read_published
-from asit.train.pretraining import PretrainSettings
+from asit.recipes.plan import read_plan
+from asit.recipes.published import read_published
+from asit.runs.finetune import Settings as FinetuneSettings
+from asit.runs.pretrain import PretrainSettings
 
 EGS = Path(__file__).parents[2] / "egs"
 LISTS = {"runs": read_plan, "published": read_published}

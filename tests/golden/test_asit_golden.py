@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from asit.config import from_dict
-from asit.export.official import import_network, our_name
 from asit.methods import asit
+from asit.models.official import import_network, our_name
 from asit.schedules import Cosine
 from asit.train.clipping import clip_gradients
 

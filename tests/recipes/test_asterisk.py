@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from asit.io.data_dir import DataDir
+from asit.kaldi.data_dir import DataDir
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from asit.config import read_yaml
-from asit.io.ark import read_matrix
-from asit.io.data_dir import DataDir
+from asit.kaldi.ark import read_matrix
+from asit.kaldi.data_dir import DataDir
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 

@@ -18,7 +18,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from small_pool import make_pool
 
-from asit.io import model_file
+from asit.models import model_file
 from asit.train.run_log import read_metrics
 
 STEPS = 6

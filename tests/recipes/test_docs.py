@@ -15,7 +15,7 @@ import pytest
 
 import asit.masking
 from asit.config import parse
-from asit.train.pretraining import PretrainSettings
+from asit.runs.pretrain import PretrainSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 SKIPPED = {"data", "exp", "exp_quick", "fbank", "downloads", "node_modules"}

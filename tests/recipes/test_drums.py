@@ -14,9 +14,9 @@ import pytest
 import soundfile
 
 from asit.errors import AsitError
-from asit.io.data_dir import DataDir
 from asit.io.debian_package import Package, read_deb
-from asit.recipes.runs import read_plan, sets
+from asit.kaldi.data_dir import DataDir
+from asit.recipes.plan import read_plan, sets
 
 DRUMS = Path(__file__).parents[2] / "egs/drums"
 FOLDERS = [str(Path(__file__).parents[1] / "support"), str(DRUMS / "local")]

@@ -15,9 +15,9 @@ import pytest
 import soundfile
 
 from asit.config import read_yaml
-from asit.io.data_dir import DataDir
-from asit.io.model_file import load_metadata
-from asit.recipes.runs import Settings, options_of_runs
+from asit.kaldi.data_dir import DataDir
+from asit.models.model_file import load_metadata
+from asit.recipes.plan import Settings, options_of_runs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 

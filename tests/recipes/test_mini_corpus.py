@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asit.io.data_dir import DataDir
-from asit.io.data_dir_validate import find_problems
 from asit.io.debian_package import read_packages
+from asit.kaldi.data_dir import DataDir
+from asit.kaldi.data_dir_validate import find_problems
 
 MINI = Path(__file__).resolve().parents[2] / "egs" / "mini"
 CORPUS = MINI / "corpus"

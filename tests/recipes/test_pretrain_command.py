@@ -17,7 +17,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from small_pool import make_pool
 
-from asit.io import model_file
+from asit.models import model_file
 from asit.train.run_log import read_metrics
 
 STEPS = 16
@@ -120,11 +120,11 @@ def test_another_pool_is_another_run(home, whole):
     try:
         checksums = (pool / "utt2crc").read_text().splitlines()
         (pool / "utt2crc").write_text("\n".join([checksums[0][:-1] + "g", *checksums[1:]]) + "\n")
-        assert "begun with other settings or data: data: " in finish(start(home, "other"), code=1)
+        assert "begun with other settings or data: the clips" in finish(start(home, "other"), code=1)
         for name in ("feats.scp", "utt2num_frames", "utt2crc"):
             lines = (home / "data/kept" / name).read_text().splitlines()
             (pool / name).write_text("\n".join(lines[: len(lines) // 2]) + "\n")
-        assert "begun with other settings or data: data: " in finish(start(home, "other"), code=1)
+        assert "begun with other settings or data: the clips" in finish(start(home, "other"), code=1)
         assert "it is kept in other.old-1" in finish(start(home, "other", "--restart-changed", "true"))
         assert (home / "other.old-1/backbone.safetensors").is_file()
         assert (home / "other/done.json").is_file()
@@ -178,3 +178,15 @@ def test_two_processes_train(home):
 def test_a_missing_pool_names_the_stage(home):
     process = start(home, "none", "--data-dir", "data/absent")
     assert "data/absent: no such data directory; prepare it first" in finish(process, code=1)
+
+
+@pytest.mark.parametrize("size", [("--embed-dim", 3 * 10**12), ("--head-hidden", 10**15), ("--cls-prototypes", 10**16)])
+def test_a_size_of_which_no_network_can_be_made(home, size):
+    errors = finish(start(home, "huge", *size), code=1)
+    assert "no network of these sizes can be made" in errors
+    assert "Traceback" not in errors
+
+
+def test_two_processes_tell_an_error_once_and_end(home):
+    errors = finish(start(home, "none", "--data-dir", "data/absent", "--num-procs", 2), code=1)
+    assert errors.count("no such data directory") == 1, errors

@@ -4,6 +4,7 @@ rule against the official lists; and the checks of the corpus.
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import json
 import shutil
@@ -20,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asit.config import read_yaml
-from asit.io.data_dir import DataDir
+from asit.kaldi.data_dir import DataDir
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
@@ -49,7 +50,10 @@ CONFIGS = {
     "finetune_tiny.yaml": "crop_frames: 64\nbalance_classes: true\n" + SHORT,
     "runs_v2_35.yaml": RUN % "V2-35",
     "runs_v1_12.yaml": RUN % "V1-12",
+    "words_fbank.yaml": "sample_rate: 16000\nnum_mel_bins: 16\ncmn_window: 600\n",
+    "runs_v1_words.yaml": "draws: 3\n" + (RUN % "V1-words").replace("train: train", 'train: "train_10pct_{draw}"'),
 }
+CONFIGS["words_pretrain.yaml"] = CONFIGS["pretrain.yaml"]
 STAGES = ("download", "data", "features", "stats", "pretrain", "finetune", "score", "report")
 
 
@@ -85,9 +89,9 @@ def mirror(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory, mirror: Mirror) -> Path:
-    """A copy of the recipe that has run both tasks to the end from the served archives."""
+    """A copy of the recipe that has run all tasks to the end from the served archives."""
     recipe = copy_recipe("speechcommands", tmp_path_factory.mktemp("commands"), CONFIGS)
-    for task in ("v2_35", "v1_12"):
+    for task in ("v2_35", "v1_12", "v1_words"):
         run(recipe, *command(mirror, task))
     return recipe
 
@@ -103,6 +107,7 @@ def command(mirror: Mirror, task: str) -> list[str]:
         ("v2_35", list(speech_commands.WORDS["0.02"]), {"train": 70, "valid": 35, "test": 35}),
         # 20 + 40 unknown + 2 silence; 10 + 1 + 1; the test set
         ("v1_12", [*speech_commands.COMMANDS, "_unknown_", "_silence_"], {"train": 62, "valid": 12, "test": 14}),
+        ("v1_words", list(speech_commands.WORDS["0.01"]), {"train": 60, "valid": 30, "test": 30}),
     ],
 )
 def test_every_stage_leaves_what_it_should(recipe: Path, task: str, labels: list[str], sizes: dict[str, int]) -> None:
@@ -121,9 +126,9 @@ def test_every_stage_leaves_what_it_should(recipe: Path, task: str, labels: list
     assert "kept: the weights after update" in log, "chosen on the validation set"
 
 
-def test_the_report_has_both_tasks_beside_the_published_numbers(recipe: Path) -> None:
-    table = (recipe / "exp/v1_12/RESULTS.md").read_text()
-    for word in ("V1-12", "V2-35", "98.9", "98.2", "on 35 test clips", "on 14 test clips"):
+def test_the_report_has_all_tasks_beside_the_published_numbers(recipe: Path) -> None:
+    table = (recipe / "exp/v1_words/RESULTS.md").read_text()
+    for word in ("V1-12", "V2-35", "V1-words", "98.9", "98.2", *(f"on {count} test clips" for count in (35, 14, 30))):
         assert word in table, word
     assert "not run" not in table
 
@@ -224,6 +229,58 @@ def test_the_choice_of_unknown_words_depends_on_names_alone() -> None:
     clips = [speech_commands.Clip(Path(f"{n:08x}_nohash_0.wav"), "bed", f"{n:08x}", "0") for n in range(100)]
     some, more = speech_commands.choose(clips, 10), speech_commands.choose(reversed(clips), 20)
     assert set(some) < set(more)
+
+
+# --- the words that are there ----------------------------------------------------------------------------------------
+
+
+def words_only(corpus: Path, folder: Path, words: tuple[str, ...]) -> Path:
+    """A copy of version 1 with these words and the official lists, which name the others too."""
+    copy = folder / "few/speech_commands_v0.01"
+    shutil.copytree(corpus / "speech_commands_v0.01", copy)
+    for word in (*corpora.V1, "_background_noise_"):
+        if word not in words:
+            shutil.rmtree(copy / word)
+    return copy
+
+
+def test_the_words_that_are_there_without_copies(corpus: Path, tmp_path: Path) -> None:
+    """The official parts of three words; a copy leaves, and both of two that contradict one another."""
+    copy = words_only(corpus, tmp_path, ("bed", "cat", "two"))
+    first = "bed/9ce7a419_nohash_0.wav"
+    shutil.copy(copy / first, copy / "bed/9ce7a419_nohash_1.wav")  # said twice, kept once
+    shutil.copy(copy / "cat/e91d173e_nohash_0.wav", copy / "two/e91d173e_nohash_7.wav")  # cat or two?
+    done = prepare(tmp_path, copy.parent, "--task", "v1_words", "--data", "data")
+    assert done.returncode == 0, done.stderr
+    assert "14 clips, 3 of them copies of others, which are left out" in done.stdout
+    sets = {name: DataDir(str(tmp_path / "data" / name)) for name in ("all", "train", "valid", "test")}
+    assert {name: len(data.utts) for name, data in sets.items()} == {"all": 11, "train": 5, "valid": 3, "test": 3}
+    assert list(sets["train"].labels) == ["bed", "cat", "two"]
+    assert list(sets["train"].utt2label) == [
+        "9ce7a419-bed-0",
+        "9ce7a419-cat-0",
+        "9ce7a419-two-0",
+        "e91d173e-bed-0",
+        "e91d173e-two-0",
+    ]
+    assert all(speech_commands.partition(f"{spk}_nohash_0.wav") == "test" for spk in sets["test"].spk2utt)
+
+
+def test_few_labels_are_nested_draws_with_every_word() -> None:
+    clips = [
+        speech_commands.Clip(Path(f"{word}/{n:08x}_nohash_0.wav"), word, f"{n:08x}", "0")
+        for word, count in (("bed", 1000), ("cat", 30))
+        for n in range(count)
+    ]
+    draws = [speech_commands.few_labels(clips, 1, draw) for draw in range(3)]
+    assert [collections.Counter(clip.word for clip in draw) for draw in draws] == [{"bed": 10, "cat": 1}] * 3
+    assert len(set(map(tuple, draws))) == 3
+    assert set(draws[1]) < set(speech_commands.few_labels(reversed(clips), 10, 1)), "part of more, in any order"
+
+
+def test_a_single_word_is_no_task(corpus: Path, tmp_path: Path) -> None:
+    copy = words_only(corpus, tmp_path, ("bed",))
+    assert_refused(prepare(tmp_path, copy, "--task", "v1_words"), "expected clips of two words at least, found none of")
 
 
 # --- what is wrong with a copy of the corpus -------------------------------------------------------------------------
@@ -367,4 +424,4 @@ def test_a_wrong_hash_keeps_nothing(mirror: Mirror, tmp_path: Path) -> None:
 def test_an_unknown_task_is_refused(tmp_path: Path) -> None:
     done = call(copy_recipe("speechcommands", tmp_path, {}), "./run.sh", "--task", "v3")
     assert done.returncode == 2
-    assert "expected v2_35 or v1_12, found 'v3'" in done.stderr
+    assert "expected v2_35, v1_12 or v1_words, found 'v3'" in done.stderr

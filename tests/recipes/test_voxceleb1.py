@@ -17,11 +17,11 @@ import soundfile
 import torch
 
 from asit.config import parse, read_yaml, to_dict
-from asit.downstream.finetune import Settings as FinetuneSettings
-from asit.io import model_file
-from asit.io.data_dir import DataDir
+from asit.kaldi.data_dir import DataDir
+from asit.models import model_file
 from asit.recipes.job_list import line
-from asit.recipes.runs import Settings, options_of_runs
+from asit.recipes.plan import Settings, options_of_runs
+from asit.runs.finetune import Settings as FinetuneSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asit.io.data_dir import DataDir, write_data_dir
+from asit.kaldi.data_dir import DataDir, write_data_dir
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "make_fbank.sh"
 

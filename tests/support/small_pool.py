@@ -8,8 +8,8 @@ import yaml
 from asit.config import to_dict
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io.ark import ArkWriter
-from asit.io.table import write_table
+from asit.kaldi.ark import ArkWriter
+from asit.kaldi.table import write_table
 
 
 def make_pool(path, clips=24, mels=16, frames=(40, 90), seed=0, compression=0):

@@ -20,23 +20,24 @@ class PrepareSettings:
     """Where the corpus is and where the data directories go."""
 
     corpus: str = option("corpus", "folder of class folders, or a CSV file (path,label[,speaker,split,fold])")
+    columns: str = option("", "columns of a CSV file with other names, path=audio/{filename}.wav,label=category")
     data: str = option("data", "folder to write the data directories into")
 
 
-def recordings(corpus: str) -> Iterable[Recording]:
+def recordings(settings: PrepareSettings) -> Iterable[Recording]:
     """Every clip as ``Recording(path, labels, speaker, split)``, or with ``fold`` in place of ``split``.
 
-    ``labels`` is a tuple, empty for clips that serve for pretraining only; ``speaker`` may be empty; ``split`` is
-    train, valid, test or another set's name.
+    ``labels`` is a tuple, empty for clips that serve for pretraining only, ``("-",)`` for clips with none of the tags;
+    ``speaker`` may be empty; ``split`` is train, valid, test or another set's name.
     """
-    return read_corpus(corpus)
+    return read_corpus(settings.corpus, settings.columns)
 
 
 @command
 def main() -> None:
     """Write one data directory a set."""
     settings = parse(PrepareSettings)
-    for name, count in write_sets(list(recordings(settings.corpus)), settings.data).items():
+    for name, count in write_sets(list(recordings(settings)), settings.data).items():
         print(f"{settings.data}/{name}: {count} recordings")
 
 

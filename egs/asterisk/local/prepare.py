@@ -14,7 +14,7 @@ from splits import splits
 
 from asit.config import option, parse
 from asit.errors import AsitError, command
-from asit.io.data_dir import write_data_dir, write_labels
+from asit.kaldi.data_dir import write_data_dir, write_labels
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from pathlib import Path
 from asit.config import REQUIRED, option, parse
 from asit.errors import command
 from asit.io.atomic import write_text
-from asit.io.data_dir import DataDir, write_data_dir
-from asit.io.table import read_text
-from asit.report.record import write_json
+from asit.kaldi.data_dir import DataDir, write_data_dir
+from asit.kaldi.table import read_text
+from asit.recipes.record import write_json
 
 NAME = "missing_utts"
 

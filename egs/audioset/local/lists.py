@@ -18,7 +18,7 @@ from typing import NamedTuple
 from asit.config import option, parse
 from asit.errors import AsitError, command
 from asit.io.download import hash_of
-from asit.io.table import read_text
+from asit.kaldi.table import read_text
 
 CLASSES = "class_labels_indices.csv"
 # Segments and labels of the published lists, as their second lines state them.

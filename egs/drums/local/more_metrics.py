@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from asit.config import option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import write_text
-from asit.report import record
-from asit.report.results import metrics_of
+from asit.recipes import record
+from asit.recipes.results import metrics_of
 
 SHOWN = {"balanced_accuracy": ("balanced accuracy in %", 100), "auc": ("AUC in %", 100), "dprime": ("d'", 1)}
 

@@ -24,8 +24,8 @@ from tqdm import tqdm
 from asit.config import group, option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import atomic_open, write_text
-from asit.io.data_dir import write_data_dir, write_labels
-from asit.io.data_dir_parts import shuffled
+from asit.kaldi.data_dir import write_data_dir, write_labels
+from asit.kaldi.data_dir_parts import shuffled
 
 DRAWS = 3  # of the small label sets
 

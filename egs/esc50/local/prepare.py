@@ -11,7 +11,7 @@ from esc50 import CLASSES, FOLDS, RATE, Clip, check_audio, check_counts, find, r
 
 from asit.config import option, parse
 from asit.errors import AsitError, command
-from asit.io.data_dir import write_data_dir, write_labels
+from asit.kaldi.data_dir import write_data_dir, write_labels
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from manifest import Entry, digest, read_flac, read_manifest
 from asit.config import option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import write_text
-from asit.io.data_dir import write_data_dir
+from asit.kaldi.data_dir import write_data_dir
 
 UNLABELLED = ("all", "pool")
 

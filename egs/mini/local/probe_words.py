@@ -19,12 +19,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from asit.config import REQUIRED, option, parse
-from asit.downstream.model import Backbone, load_backbone
 from asit.errors import command
-from asit.io.ark import read_matrix
 from asit.io.atomic import write_text
-from asit.io.data_dir import DataDir
-from asit.train.classifier import pool
+from asit.kaldi.ark import read_matrix
+from asit.kaldi.data_dir import DataDir
+from asit.models.classifier import pool
+from asit.models.trained import Backbone, load_backbone
 
 STRETCHES = 8
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Speech Commands -> data directories all, train, valid and test of one task: v2_35 (words) or v1_12 (ten commands,
-_unknown_ and _silence_).
+"""Speech Commands -> data directories all, train, valid and test of one task: v2_35 (words), v1_12 (ten commands,
+_unknown_ and _silence_) or v1_words (the words of version 1 that are there, and training sets with few labels).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from tqdm import tqdm
 from asit.config import option, parse
 from asit.errors import AsitError, command
 from asit.io.audio import audio_info
-from asit.io.data_dir import write_data_dir, write_labels
+from asit.kaldi.data_dir import write_data_dir, write_labels
 
-TASKS = {"v2_35": "0.02", "v1_12": "0.01"}
+TASKS = {"v2_35": "0.02", "v1_12": "0.01", "v1_words": "0.01"}
+PERCENTS, DRAWS = (1, 10), 3  # v1_words: train_1pct_0, ..., train_10pct_2
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,12 @@ class PrepareSettings:
     """Where the corpus is, which task, where the data directories go."""
 
     corpus: str = option("downloads", "folder with the unpacked archives, such as speech_commands_v0.02")
-    task: str = option("v2_35", "v2_35: version 2, 35 words; v1_12: version 1, ten words, unknown and silence", TASKS)
+    task: str = option(
+        "v2_35",
+        "v2_35: version 2, 35 words; v1_12: version 1, ten words, unknown and silence; v1_words: version 1, "
+        "the words that are there, without copies, and training sets with 1 and 10 percent of the labels",
+        TASKS,
+    )
     data: str = option("data/v2_35", "folder to write the data directories into")
     silence_percent: float = option(
         10.0, "v1_12: clips of silence in training and validation, in percent of those of the commands", least=0
@@ -44,13 +50,18 @@ def main() -> None:
     settings = parse(PrepareSettings)
     version = TASKS[settings.task]
     folder = corpus_layout.find(settings.corpus, f"speech_commands_v{version}")
-    parts = corpus_layout.divide(folder, corpus_layout.read_clips(folder, version), lists=settings.task == "v2_35")
-    if settings.check_counts:
+    recorded = corpus_layout.read_clips(folder, version, partial=settings.task == "v1_words")
+    parts = corpus_layout.divide(folder, recorded, settings.task == "v2_35", partial=settings.task == "v1_words")
+    words = sorted({clip.word for clip in recorded})
+    if settings.check_counts and words == list(corpus_layout.WORDS[version]):
         for part, clips in parts.items():
             corpus_layout.check_count(folder, len(clips), corpus_layout.CLIPS[version][part], part)
     if settings.task == "v2_35":
-        classes = list(corpus_layout.WORDS[version])
+        classes = words
         sets: dict[str, list[Clip | Excerpt]] = {part: list(clips) for part, clips in parts.items()}
+    elif settings.task == "v1_words":
+        classes = words
+        sets = with_few_labels(parts)
     else:
         classes = [*COMMANDS, UNKNOWN, SILENCE]
         sets = twelve(settings, folder, parts)
@@ -58,6 +69,20 @@ def main() -> None:
     everything = sorted({clip for clips in sets.values() for clip in clips})
     for name, chosen in {"all": everything, **sets}.items():
         write(Path(settings.data, name), chosen, seconds, classes)
+
+
+def with_few_labels(parts: dict[str, list[Clip]]) -> dict[str, list[Clip | Excerpt]]:
+    """The official parts without copies, and the draws of few training labels."""
+    everything = {clip for clips in parts.values() for clip in clips}
+    kept = set(corpus_layout.without_copies(everything))
+    print(f"{len(everything)} clips, {len(everything) - len(kept)} of them copies of others, which are left out")
+    parts = {part: [clip for clip in clips if clip in kept] for part, clips in parts.items()}
+    few = {
+        f"train_{percent}pct_{draw}": corpus_layout.few_labels(parts["train"], percent, draw)
+        for percent in PERCENTS
+        for draw in range(DRAWS)
+    }
+    return {name: list(clips) for name, clips in {**parts, **few}.items()}
 
 
 def twelve(settings: PrepareSettings, folder: Path, parts: dict[str, list[Clip]]) -> dict[str, list[Clip | Excerpt]]:

@@ -11,7 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from tqdm import tqdm
+
 from asit.errors import AsitError, nearest
+from asit.kaldi.data_dir_parts import shuffled
 
 RATE = 16000
 NOISE, SILENCE, UNKNOWN = "_background_noise_", "_silence_", "_unknown_"
@@ -76,8 +79,8 @@ def find(corpus: str, name: str) -> Path:
     raise AsitError(f"{corpus}: expected {name} with folders of words in it, found {inside}; check --corpus")
 
 
-def read_clips(folder: Path, version: str) -> list[Clip]:
-    """Every recorded word.
+def read_clips(folder: Path, version: str, partial: bool = False) -> list[Clip]:
+    """Every recorded word; with ``partial`` of the words that are there, two at least.
 
     Raises:
         AsitError: a folder that is no word of the version, a word without a folder, a malformed file name.
@@ -88,9 +91,10 @@ def read_clips(folder: Path, version: str) -> list[Clip]:
         if name not in words:
             raise AsitError(f"{folder / name}: unknown word for version {version}: {nearest(name, words)}")
     missing = [word for word in words if not any(folders.get(word, folder / word).glob("*.wav"))]
-    if missing:
+    if len(missing) > (len(words) - 2 if partial else 0):
+        expected = "two words at least" if partial else f"{len(words)} words"
         raise AsitError(
-            f"{folder}: expected clips of {len(words)} words, found none of {', '.join(missing)}; "
+            f"{folder}: expected clips of {expected}, found none of {', '.join(missing)}; "
             f"unpack speech_commands_v{version}.tar.gz anew"
         )
     clips = []
@@ -103,14 +107,15 @@ def read_clips(folder: Path, version: str) -> list[Clip]:
     return clips
 
 
-def divide(folder: Path, clips: list[Clip], lists: bool) -> dict[str, list[Clip]]:
+def divide(folder: Path, clips: list[Clip], lists: bool, partial: bool = False) -> dict[str, list[Clip]]:
     """The clips by part: after the official lists, which must be there with ``lists``, and the hashing rule, which
-    must agree with them.
+    must agree with them. ``partial``: the lists may name words that are not there.
 
     Raises:
         AsitError: a list is missing, names a clip that is not there or in both lists, or disagrees with the rule.
     """
     by_rule = {f"{clip.word}/{clip.path.name}": partition(clip.path.name) for clip in clips}
+    there = {clip.word for clip in clips}
     present = [name for name in LISTS.values() if (folder / name).is_file()]
     if lists and len(present) < len(LISTS):
         raise AsitError(
@@ -122,6 +127,8 @@ def divide(folder: Path, clips: list[Clip], lists: bool) -> dict[str, list[Clip]
             continue
         for number, line in enumerate((folder / name).read_text(encoding="utf-8").splitlines(), 1):
             where = f"{folder / name}:{number}"
+            if partial and line.partition("/")[0] not in there:
+                continue
             if line not in by_rule:
                 raise AsitError(f"{where}: expected a clip of the corpus, found '{line}', which is not there")
             if line in listed:
@@ -143,6 +150,31 @@ def divide(folder: Path, clips: list[Clip], lists: bool) -> dict[str, list[Clip]
     for clip in clips:
         parts[by_rule[f"{clip.word}/{clip.path.name}"]].append(clip)
     return parts
+
+
+def without_copies(clips: Iterable[Clip]) -> list[Clip]:
+    """The clips without copies: of those with the same bytes the first by word and name stays; none of them does
+    where they stand under different words, since one of the labels is wrong.
+
+    The corpus has about one clip in 200 twice. A copy would count twice in the test set, and for nothing in a small
+    label set.
+    """
+    by_content: dict[bytes, list[Clip]] = {}
+    for clip in tqdm(sorted(clips), "duplicates", disable=None):
+        by_content.setdefault(hashlib.sha256(clip.path.read_bytes()).digest(), []).append(clip)
+    return sorted(same[0] for same in by_content.values() if len({clip.word for clip in same}) == 1)
+
+
+def few_labels(clips: Iterable[Clip], percent: float, draw: int) -> list[Clip]:
+    """That share of each word's clips by chance, one at least; a smaller share is part of a larger one of the draw."""
+    by_word: dict[str, dict[str, Clip]] = {}
+    for clip in clips:
+        by_word.setdefault(clip.word, {})[clip.utterance] = clip
+    return [
+        of_word[utt]
+        for of_word in by_word.values()
+        for utt in shuffled(list(of_word), draw)[: max(1, round(len(of_word) * percent / 100))]
+    ]
 
 
 def read_test_set(folder: Path) -> list[Clip]:

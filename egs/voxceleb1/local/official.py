@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from asit.errors import AsitError
-from asit.io.table import read_text
+from asit.kaldi.table import read_text
 
 SETS = {"1": "train", "2": "valid", "3": "test"}  # of iden_split.txt
 # What the lists must hold; sizes of the sets of iden_split.txt, and trials of one speaker and of two.

@@ -22,12 +22,12 @@ from official import (
 )
 
 from asit.config import REQUIRED, option, parse
-from asit.downstream.trials import read_trials
 from asit.errors import AsitError, command
 from asit.io.atomic import remove, write_text
 from asit.io.audio import audio_info
-from asit.io.data_dir import write_data_dir, write_labels
-from asit.io.table import read_text
+from asit.kaldi.data_dir import write_data_dir, write_labels
+from asit.kaldi.table import read_text
+from asit.runs.trials import read_trials
 
 SMALL = 4096  # bytes; a clip has at least four seconds
 

@@ -10,7 +10,7 @@ from asit.errors import AsitError
 
 
 def test_a_file_dropped_in_is_a_component(tmp_path, monkeypatch) -> None:
-    (tmp_path / "stripes.py").write_text('"""Corrupt stripes."""\nANSWER = 42\n')
+    (tmp_path / "stripes.py").write_text('"""Corrupt stripes."""\nANSWER = 42\n\n\nclass Settings:\n    pass\n')
     (tmp_path / "_private.py").write_text("")
     monkeypatch.setattr(asit.masking, "__path__", [*asit.masking.__path__, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "asit.masking.stripes", raising=False)

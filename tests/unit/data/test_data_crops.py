@@ -11,13 +11,13 @@ from asit.config import to_dict
 from asit.data.clips import ClipDataset
 from asit.data.collate import collate_clips, collate_crops
 from asit.data.crops import CropDataset, CropSettings, fill_up, pieces_of_crop
-from asit.data.dataset import SILENCE, FeatureDataset
+from asit.data.dataset import FeatureDataset
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io.ark import ArkWriter
-from asit.io.strings import Strings
-from asit.io.table import write_table
+from asit.kaldi.ark import ArkWriter
+from asit.kaldi.strings import Strings
+from asit.kaldi.table import write_table
 
 MELS = 40
 LENGTHS = {"a": 30, "b": 12, "c": 100, "d": 20}
@@ -144,7 +144,7 @@ def test_a_rolled_crop_is_a_crop_of_the_rolled_clip(frames, length, shift, seed)
 def test_short_clips_are_padded_with_silence_or_repeated(data):
     item = CropDataset(data, CropSettings(global_frames=16), 0)[1, 0]
     assert item["padded"].tolist() == [True, True]
-    assert item["global"][0, 12:].min() == pytest.approx(SILENCE) == pytest.approx(-15.942385)
+    assert item["global"][0, 12:].min() == pytest.approx(-15.942385)
     tiled = CropDataset(data, CropSettings(global_frames=16, pad="tile"), 0)[1, 0]["global"][0]
     assert np.array_equal(tiled[12:], tiled[:4])
     assert fill_up(tiled, 16, 0.0, "silence") is tiled
@@ -182,7 +182,7 @@ def test_whole_clips(data):
     assert batch["lengths"].tolist() == [25, 12, 25, 20]
     assert batch["targets"].tolist() == [1, 0, 0, 0]
     assert batch["feats"][2, 0, 0, 0] == 2000
-    assert batch["feats"][1, 0, 12:].max() == pytest.approx(SILENCE)
+    assert batch["feats"][1, 0, 12:].max() == pytest.approx(-15.942385)
     random = ClipDataset(data, 25, random_crop=True)
     starts = {random[2, n]["feats"][0, 0] for n in range(20)}
     assert len(starts) > 10

@@ -15,10 +15,10 @@ from asit.errors import AsitError
 from asit.features.collect import CollectSettings, collect
 from asit.features.extract import ExtractSettings, extract
 from asit.features.fbank import Fbank, FbankSettings
-from asit.io.ark import read_matrix
-from asit.io.data_dir import DataDir, write_data_dir
-from asit.io.data_dir_parts import split
-from asit.io.table import read_table
+from asit.kaldi.ark import read_matrix
+from asit.kaldi.data_dir import DataDir, write_data_dir
+from asit.kaldi.data_dir_parts import split
+from asit.kaldi.table import read_table
 
 FRONT_END = FbankSettings(num_mel_bins=40, dither=1e-4)
 

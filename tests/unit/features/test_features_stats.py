@@ -5,8 +5,8 @@ import pytest
 
 from asit.errors import AsitError
 from asit.features.stats import Stats, compute
-from asit.io.ark import ArkWriter
 from asit.io.atomic import write_text
+from asit.kaldi.ark import ArkWriter
 
 
 def feature_dir(folder, matrices):

@@ -20,7 +20,7 @@ from asit.features.fbank import Fbank, FbankSettings
 from asit.features.torchaudio_fbank import TorchaudioFbank
 from asit.io import torchaudio_module
 from asit.io.audio import read_audio
-from asit.io.data_dir import write_data_dir
+from asit.kaldi.data_dir import write_data_dir
 
 OPTION = "--backend torchaudio (default: asit)"
 

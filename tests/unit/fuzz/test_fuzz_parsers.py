@@ -16,18 +16,18 @@ from hypothesis import strategies as st
 
 from asit.config import load
 from asit.config.files import read_yaml
-from asit.downstream.model import load_backbone, load_model
-from asit.downstream.trials import read_trials
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.io import model_file
-from asit.io.ark import read_matrix, read_rows, read_vector
-from asit.io.data_dir import DataDir, read_labels, recordings_of
-from asit.io.strings import positive_integers, read_columns
-from asit.io.table import read_table
-from asit.report import record
-from asit.report.published import read_published
+from asit.kaldi.ark import read_matrix, read_rows, read_vector
+from asit.kaldi.data_dir import DataDir, read_labels, recordings_of
+from asit.kaldi.strings import positive_integers, read_columns
+from asit.kaldi.table import read_table
+from asit.models import model_file
+from asit.models.trained import load_backbone, load_model
+from asit.recipes import record
+from asit.recipes.published import read_published
+from asit.runs.trials import read_trials
 
 MANY = settings(max_examples=60, deadline=2000)  # milliseconds: memory and time are bounded
 NUMBERS = ["²:³", "1:2", "0:99999999999", "9" * 5000, str(2**64), "-1", "1_0", "٣", "1e400", "nan", "0x10", "", "\0"]
@@ -103,7 +103,7 @@ def test_text_archives(place, text):
 
 
 def test_a_text_archive_without_an_end_is_not_read_for_ever(place, monkeypatch):
-    monkeypatch.setattr("asit.io.ark_spec.MOST_TEXT", 1 << 20)
+    monkeypatch.setattr("asit.kaldi.ark_spec.MOST_TEXT", 1 << 20)
     path = place / "long.ark"
     path.write_bytes(b"[ " + b"1 " * (2 << 20))
     with pytest.raises(AsitError, match="no closing ']' within 1048576 bytes"):

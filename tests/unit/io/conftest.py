@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from asit.io.ark import ArkWriter
-from asit.io.data_dir import read_labels, write_data_dir, write_labels
-from asit.io.table import read_table
+from asit.kaldi.ark import ArkWriter
+from asit.kaldi.data_dir import read_labels, write_data_dir, write_labels
+from asit.kaldi.table import read_table
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 

@@ -82,3 +82,14 @@ def test_errors_of_the_block_are_not_renamed(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_open(tmp_path / "a"):
         (tmp_path / "other").read_text()
     assert os.path.basename(temporary_name("x/y")).startswith("y.tmp-")
+
+
+def test_sweep_takes_only_what_writers_left(tmp_path):
+    """Of one file, of all files of a folder, and never a name that somebody chose."""
+    kept = ["a", "a.tmp-", "a.tmp-old", "b.tmp-1x", ".tmp-1"]
+    for name in (*kept, "a.tmp-1", "ba.tmp-1", "b.tmp-22"):
+        write_text(tmp_path / name, "x")
+    assert [os.path.basename(p) for p in sweep(tmp_path / "a")] == ["a.tmp-1"]
+    assert [os.path.basename(p) for p in sweep(tmp_path)] == ["b.tmp-22", "ba.tmp-1"]
+    assert sorted(os.listdir(tmp_path)) == sorted(kept)
+    assert sweep(tmp_path / "none/here") == []

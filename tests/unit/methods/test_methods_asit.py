@@ -110,6 +110,27 @@ def test_a_share_of_the_patch_tokens() -> None:
     assert draws.mean().item() == pytest.approx(alls.mean().item(), abs=4 * error)
 
 
+def test_without_distillation_nothing_is_paid_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Value and gradients are those in the limit; teacher, projection and local views are not computed."""
+    alone = build(global_weight=0.0, local_weight=0.0)
+    nearly = build(global_weight=1e-30, local_weight=1e-30)
+    for part in (alone.teacher.network.backbone, alone.student.projection):
+        monkeypatch.setattr(part, "forward", None)
+    losses = alone.losses(batch(local=2), 0, gen())
+    losses["loss"].backward()
+    full = nearly.losses(batch(local=2), 0, gen())
+    full["loss"].backward()
+    assert list(losses) == ["loss", "reconstruction"]
+    assert losses["loss"].item() == pytest.approx(full["reconstruction"].item(), rel=1e-6)
+    trained = {name: p.grad for name, p in alone.student.named_parameters() if p.requires_grad}
+    assert all(grad is not None for grad in trained.values()), "DDP waits for every gradient"
+    assert not any(name.startswith("projection") for name in trained)
+    for name, parameter in nearly.student.named_parameters():
+        if name in trained:
+            torch.testing.assert_close(trained[name], parameter.grad, rtol=1e-4, atol=1e-8)
+    assert alone.warnings({name: value.item() for name, value in losses.items()}, 15) == []
+
+
 def test_teacher_temperature_follows_the_epochs() -> None:
     learner = build(teacher_temp_start=0.04, teacher_temp=0.07, teacher_temp_epochs=3)
     assert [round(learner.teacher_temp[s], 4) for s in (0, 4, 5, 10, 19)] == [0.04, 0.04, 0.055, 0.07, 0.07]

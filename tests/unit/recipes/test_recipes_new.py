@@ -11,7 +11,7 @@ import yaml
 
 from asit.errors import AsitError
 from asit.recipes.new import NewRecipeSettings, new_recipe
-from asit.recipes.runs import read_plan, sets
+from asit.recipes.plan import read_plan, sets
 
 TEMPLATE = str(Path(__file__).parents[3] / "egs" / "TEMPLATE")
 
@@ -65,6 +65,65 @@ def test_folds_tags_and_stereo(tmp_path) -> None:
     assert yaml.safe_load((recipe / "conf/fbank.yaml").read_text())["sample_rate"] == 16000
 
 
+def conf(recipe: Path, name: str) -> dict:
+    return yaml.safe_load((recipe / "conf" / f"{name}.yaml").read_text())
+
+
+@pytest.mark.parametrize(("clips", "pretrain", "finetune"), [(15, 16, 16), (50, 32, 32)])
+def test_batches_fit_a_small_corpus(tmp_path, clips, pretrain, finetune) -> None:
+    for label in "ab":
+        for i in range(clips):
+            write(tmp_path / "corpus" / label / f"{i}.wav", 8000, 1.0)
+    settings = NewRecipeSettings(name="mine", corpus=str(tmp_path / "corpus"), template=TEMPLATE, egs_dir=str(tmp_path))
+    told = new_recipe(settings)
+    assert conf(tmp_path / "mine", "pretrain")["batch_size"] == pretrain
+    assert conf(tmp_path / "mine", "finetune")["batch_size"] == finetune
+    assert ("pretrain: 22 clips are fewer than a batch of 32: batch_size is 16" in told) == (clips == 15)
+
+
+def test_only_clips_of_a_crop_count_for_the_batch(tmp_path) -> None:
+    for label in "ab":
+        for i in range(24):
+            write(tmp_path / "corpus" / label / f"{i}.wav", 8000, 0.4 if i % 5 == 0 else 1.0)
+    recipe = make(tmp_path, tmp_path / "corpus")
+    assert conf(recipe, "pretrain")["global_frames"] == 96
+    assert conf(recipe, "pretrain")["batch_size"] == 16, "40 clips to train on, but some are shorter than a crop"
+    assert conf(recipe, "finetune")["batch_size"] == 32
+
+
+def test_clips_shorter_than_any_crop(tmp_path) -> None:
+    for label in "ab":
+        for i in range(4):
+            write(tmp_path / "corpus" / label / f"{i}.wav", 8000, 0.2)
+    recipe = make(tmp_path, tmp_path / "corpus")
+    assert conf(recipe, "pretrain")["short_clips"] == "pad"
+    assert conf(recipe, "pretrain")["batch_size"] == 4
+
+
+def test_validation_by_any_name_selects_and_sets_are_names_in_yaml(tmp_path) -> None:
+    for name in ("Training", "dev", "no", "test"):
+        for label in "ab":
+            write(tmp_path / "corpus" / name / label / "1.wav", 8000, 0.5)
+    recipe = make(tmp_path, tmp_path / "corpus")
+    (run,) = read_plan(str(recipe / "conf/runs.yaml")).runs
+    assert (run.train, run.valid, run.test) == ("train", "valid", ("no", "test"))
+
+
+def test_columns_and_tags_with_negatives(tmp_path) -> None:
+    text = "id;tags;fold\n"
+    for i in range(6):
+        write(tmp_path / "clips" / f"{i}.wav", 16000, 0.5)
+        text += f"{i};{'bird' if i % 2 else '-'};0{i % 3 + 1}\n"
+    (tmp_path / "clips.csv").write_text(text)
+    columns = "path=clips/{id}.wav,label=tags"
+    settings = {"name": "mine", "corpus": str(tmp_path / "clips.csv"), "columns": columns}
+    told = new_recipe(NewRecipeSettings(**settings, template=TEMPLATE, egs_dir=str(tmp_path)))
+    assert "1 labels" in told
+    assert conf(tmp_path / "mine", "finetune")["task"] == "tagging"
+    assert default(tmp_path / "mine", "columns") == f'"{columns}"'
+    assert read_plan(str(tmp_path / "mine/conf/runs.yaml")).folds == ("01", "02", "03")
+
+
 def test_what_is_refused(tmp_path) -> None:
     for label in "ab":
         for i in range(3):
@@ -74,7 +133,8 @@ def test_what_is_refused(tmp_path) -> None:
     make(tmp_path, tmp_path / "corpus")
     with pytest.raises(AsitError, match="is there already"):
         make(tmp_path, tmp_path / "corpus")
-    write(tmp_path / "other" / "a" / "1.wav", 8000, 0.5)
+    for label in "ab":
+        write(tmp_path / "other" / label / "1.wav", 8000, 0.5)
     with pytest.raises(AsitError, match="cannot be split"):
         make(tmp_path, tmp_path / "other", "other")
     assert not (tmp_path / "my egs" / "other").exists()

@@ -32,12 +32,36 @@ def test_classification_refuses_several_labels_and_points_to_tagging():
         make(classification).targets(["alfa,bravo"], ["u1"])
 
 
-@pytest.mark.parametrize("module", [classification, tagging])
-def test_label_list_must_be_unique_and_have_two_classes(module):
+@pytest.mark.parametrize(("module", "least"), [(classification, 2), (tagging, 1)])
+def test_label_list_must_be_unique_and_long_enough(module, least):
     with pytest.raises(AsitError, match="'a' is listed twice"):
         module.Task(module.Settings(), ["a", "b", "a"])
-    with pytest.raises(AsitError, match="at least 2 classes, found 1"):
-        module.Task(module.Settings(), ["a"])
+    with pytest.raises(AsitError, match=f"at least {least} classes, found {least - 1}"):
+        module.Task(module.Settings(), ["a", "b"][: least - 1])
+    assert module.Task(module.Settings(), ["a", "b"][:least]).num_outputs == least
+
+
+def test_a_clip_with_none_of_the_tags():
+    task = make(tagging)
+    strings = ["-", "alfa,charlie", "-"]
+    assert task.targets(strings).tolist() == [[0, 0, 0], [1, 0, 1], [0, 0, 0]]
+    assert task.multi_hot(strings).take(np.array([1, 0, 2])).counts().tolist() == [1, 0, 1]
+    assert torch.equal(task.multi_hot(strings)[2], torch.zeros(3))
+    with pytest.raises(AsitError, match=r"utterance u1: expected one label, found 0 in '-'.*tagging"):
+        make(classification).targets(["-"], ["u1"])
+    with pytest.raises(AsitError, match="unknown label '-'"):
+        task.targets(["alfa,-"], ["u1"])
+
+
+def test_a_single_tag_is_scored_against_clips_without_it():
+    task = tagging.Task(tagging.Settings(), ["bird"])
+    targets = task.targets(["bird", "-", "-", "bird"])
+    scores = np.array([[0.9], [0.2], [0.6], [0.3]], dtype=np.float32)
+    found = task.metrics(scores, targets)
+    assert (found["classes_scored"], found["auc"]) == (1, 0.75)
+    assert task.decide(scores) == ["bird", "-", "bird", "-"]
+    assert np.isnan(task.metrics(scores, np.zeros_like(targets))["mAP"])
+    assert task.loss(torch.zeros(4, 1), torch.from_numpy(targets)).item() == pytest.approx(np.log(2))
 
 
 def test_cross_entropy_of_indices_equals_that_of_their_shares():
@@ -71,7 +95,7 @@ def test_scores_of_classification_sum_to_one():
 def test_decisions():
     scores = np.array([[0.6, 0.7, 0.1], [0.1, 0.2, 0.3]])
     assert make(classification).decide(scores) == ["bravo", "charlie"]
-    assert make(tagging).decide(scores) == ["alfa,bravo", "charlie"]
+    assert make(tagging).decide(scores) == ["alfa,bravo", "-"]
 
 
 def test_trivial_scores():

@@ -118,6 +118,15 @@ def test_another_format_is_refused(tmp_path):
         load_tensors(tmp_path / "a.pt")
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"\x80\2", b"\0" * 100])
+def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path, content):
+    """Of an empty file torch says nothing at all."""
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(AsitError, match=r"refused|cannot be read as a checkpoint: \S") as caught:
+        load_tensors(tmp_path / "a.pt")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_full_disk_keeps_what_was_there(tmp_path):
     checkpoints = saved(tmp_path, 1)
     code = (

@@ -1,0 +1,1 @@
+"""Kaldi's formats: data directories, their tables, ark/scp archives."""

@@ -1,0 +1,1 @@
+"""What the commands do: pretrain, fine-tune, score, predict, embed."""

@@ -1,0 +1,112 @@
+"""Clip embeddings, of a fine-tuned model or of a bare backbone: what asit-embed, asit-knn and asit-verify share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from asit.config import group, option
+from asit.data.dataset import FeatureDataset
+from asit.errors import AsitError
+from asit.models import model_file
+from asit.models.classifier import Classifier, HeadSettings
+from asit.models.trained import FrontEnd, check_front_end, load_backbone, load_model
+from asit.runs import windows
+from asit.runs.windows import WindowSettings
+from asit.seeding import derive
+from asit.train.distributed import pick_device
+from asit.train.processes import use_threads
+
+
+@dataclass(frozen=True)
+class EmbedderSettings:
+    """From clip to embedding. A fine-tuned model has its own pooling; what is said of bare backbones is not for it."""
+
+    pooling: str = option("mean", "of a bare backbone: class token, mean of patches, both", ["cls", "mean", "cls+mean"])
+    pool_slices: int = option(
+        1, "of a bare backbone: take the mean over each of this many equal stretches, side by side", least=1
+    )
+    probe_layer: int | None = option(
+        None, "of a bare backbone: tokens after this many blocks; none: after all of them", least=0
+    )
+    crop_frames: int = option(0, "of a bare backbone: frames of a window; 0: as in pretraining", least=0)
+    from_scratch: bool = option(False, "of a bare backbone: draw the weights anew, as a control without training")
+    seed: int = option(0, "for the weights drawn anew")
+    ngpu: int | None = option(None, "GPUs to use; 0: CPU; none: one if there is one, else CPU")
+    threads: int = option(0, "CPU threads; 0: all cores")
+    windows: WindowSettings = group(WindowSettings)
+
+
+class Embedder:
+    """A network in evaluation mode that gives one vector a clip: the mean over the clip's windows.
+
+    Args:
+        path: ``model.safetensors`` of asit-finetune or ``backbone.safetensors`` of asit-pretrain.
+
+    Attributes: ``front_end``; ``tags`` and ``metadata`` of a fine-tuned model, empty tags for a backbone.
+
+    Raises:
+        AsitError: not such a file, a probe layer that the backbone does not have, or ``from_scratch`` with a
+            fine-tuned model.
+    """
+
+    def __init__(self, path: str, settings: EmbedderSettings) -> None:
+        use_threads(settings.threads, 1)
+        self.path, self.settings, self.device = path, settings, pick_device(settings.ngpu)
+        self.metadata: dict[str, Any] = model_file.load_metadata(path)
+        self.tags: dict[str, str] = {}
+        self.front_end: FrontEnd
+        if self.metadata.get("kind") == "classifier":
+            if settings.from_scratch:
+                raise AsitError(f"{path}: --from-scratch is for a bare backbone, found a fine-tuned model")
+            model = load_model(path, self.device)
+            self._network, self.front_end, self._frames, self.tags = (
+                model.classifier,
+                model.front_end,
+                model.frames,
+                model.tags,
+            )
+            return
+        torch.manual_seed(derive(settings.seed, "weights"))
+        backbone = load_backbone(
+            path, from_scratch=settings.from_scratch, drop_path=0.0, crop_frames=settings.crop_frames
+        )
+        head = HeadSettings(
+            pooling=settings.pooling, pool_slices=settings.pool_slices, probe_layer=settings.probe_layer
+        )
+        self._network = Classifier(backbone.module, 2, head).eval().to(self.device)
+        self.front_end, self._frames = backbone.front_end, backbone.frames
+
+    def open(self, data_dir: str) -> FeatureDataset:
+        """The features of a data directory, after a look at how they were made.
+
+        Raises:
+            AsitError: another front end than the network's; names the option, the expected and the found value.
+        """
+        check_front_end(self.front_end, data_dir, self.path)
+        return FeatureDataset(data_dir, self.front_end.stats)
+
+    @torch.inference_mode()
+    def vectors(self, feats: Iterable[np.ndarray]) -> np.ndarray:
+        """Embeddings (clips, D) float32 of log-mel features (T, F), not normalised.
+
+        Raises:
+            AsitError: no clips.
+        """
+        return windows.apply(
+            self._network.embed, feats, self.front_end, self._frames, self.settings.windows, self.device
+        )
+
+
+def unit_length(vectors: np.ndarray) -> np.ndarray:
+    """Rows (n, D) divided by their Euclidean norm, so that dot products are cosines; a row of zeros stays.
+
+    >>> unit_length(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norms > 0, norms, 1.0)

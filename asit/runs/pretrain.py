@@ -1,0 +1,173 @@
+"""Pretraining from a data directory to ``backbone.safetensors``."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from asit import registry
+from asit.config import Chosen, chosen, group, option, to_dict
+from asit.data.collate import collate_crops
+from asit.data.crops import CropDataset, CropSettings
+from asit.data.dataset import FeatureDataset
+from asit.data.loader import Batches
+from asit.data.sampler import BatchPlan
+from asit.errors import AsitError, excerpt
+from asit.features.mel import mel_centres
+from asit.io.atomic import write_text
+from asit.methods._pictures import Axes
+from asit.models import model_file
+from asit.seeding import derive
+from asit.train import distributed, run_dir
+from asit.train.loop import Loop
+from asit.train.run_log import FEWEST
+from asit.train.settings import TrainSettings
+
+log = logging.getLogger(__name__)
+SMALL_POOL_HOURS = 10.0
+FEW_PROTOTYPES = 1024  # published: 8192; with so many the teacher of a small pool stays almost uniform
+MUCH_PADDING = 0.05
+BACKBONE = "backbone.safetensors"
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """Pretrain a backbone on the clips of a data directory, without labels."""
+
+    data_dir: str = option("data/pool", "data directory with feats.scp, conf/fbank.yaml and stats.yaml", free=True)
+    out_dir: str = option("exp/pretrain", "where checkpoints, logs and backbone.safetensors go", free=True)
+    export: str = option("teacher", "which network becomes backbone.safetensors", ("teacher", "student"), free=True)
+    method: Chosen = chosen("methods", "asit", "pretraining method")
+    crops: CropSettings = group(CropSettings)
+    train: TrainSettings = group(TrainSettings)
+
+
+def pretrain(settings: PretrainSettings) -> None:
+    """Train (or continue, or find finished) the run in ``settings.out_dir``.
+
+    Raises:
+        AsitError: see the parts.
+        SystemExit: 85 when stopped by a signal, with everything saved.
+    """
+    out_dir = Path(settings.out_dir)
+    with run_dir.opened(out_dir, settings.train) as place:
+        _run(settings, out_dir, place)
+
+
+def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) -> None:
+    train = settings.train
+    features = FeatureDataset(settings.data_dir)
+    crops = CropDataset(features, settings.crops, train.seed)
+    plan = BatchPlan.fitting(
+        len(crops),
+        batch_size=train.batch_size,
+        seed=train.seed,
+        accum=train.accum,
+        world=place.size,
+        rank=place.rank,
+        weights=crops.weights,
+        epoch_samples=train.epoch_samples,
+        last_batch=train.last_batch,
+    )
+    steps = train.total_steps(plan.steps_per_epoch)
+    who = run_dir.identity(settings, data=features.digest(), global_batch=plan.global_batch)
+    if imagenet := getattr(settings.method.settings, "imagenet", None):
+        who["imagenet"] = run_dir.file_digest(imagenet)
+    done = run_dir.claim(out_dir, who, place, train.restart_changed)
+    if done and done.get("export") == settings.export and (out_dir / BACKBONE).is_file():
+        log.info("%s: finished already", out_dir)
+        return
+    for message in worries(settings, crops, steps):
+        log.warning("%s", message)
+    torch.manual_seed(derive(train.seed, "init"))
+    learner = build_learner(settings, features.num_mels, steps, plan.steps_per_epoch)
+    learner.axes = picture_axes(features)
+    log.info("%d updates, %d an epoch, %d clips each", steps, plan.steps_per_epoch, plan.global_batch)
+    if place.main:
+        write_text(out_dir / "config.yaml", yaml.safe_dump(to_dict(settings), sort_keys=False))
+    batches = Batches(
+        crops,
+        plan,
+        collate_crops,
+        num_workers=train.num_workers,
+        prefetch=train.prefetch,
+        pin=place.device.type == "cuda",
+    )
+    Loop(learner, batches, train, out_dir, place=place, identity=who).run()
+    if place.main:
+        _export(learner, features, settings, out_dir, steps)
+        run_dir.finish(out_dir, who, steps=steps, export=settings.export)
+        log.info("finished: %s", out_dir / BACKBONE)
+
+
+def build_learner(settings: PretrainSettings, mels: int, steps: int, steps_per_epoch: int) -> Any:
+    """The method's learner for these crops.
+
+    Raises:
+        AsitError: sizes that do not fit each other, or of which no network can be made.
+    """
+    build = registry.load("methods", settings.method.name).build
+    try:
+        frames = settings.crops.global_frames
+        return build(settings.method.settings, frames=frames, mels=mels, steps=steps, steps_per_epoch=steps_per_epoch)
+    except (RuntimeError, MemoryError, OverflowError, TypeError, ValueError) as error:
+        raise AsitError(
+            f"no network of these sizes can be made: {excerpt(error, 200)}; lower --embed-dim, --depth or the sizes of "
+            "the heads"
+        ) from None
+
+
+def picture_axes(features: FeatureDataset) -> Axes:
+    """Seconds and Hz of the features' frames and mel bins."""
+    front_end = features.front_end
+    hertz = mel_centres(front_end.num_mel_bins, front_end.low_freq, front_end.high_edge)
+    return Axes(front_end.frame_shift / 1000, hertz if features.num_mels == len(hertz) else None)
+
+
+def worries(settings: PretrainSettings, crops: CropDataset, steps: int) -> list[str]:
+    """What is known to make pretraining useless or harmful, found before it starts."""
+    found = []
+    if crops.hours < SMALL_POOL_HOURS and getattr(settings.method.settings, "cls_prototypes", 0) > FEW_PROTOTYPES:
+        found.append(
+            f"the pool is {crops.hours:.2f} hours; under {SMALL_POOL_HOURS:g} the published settings learn little: "
+            "use settings for a small corpus (full-band patches, small head, sharper teacher; egs/mini/conf)"
+        )
+    if crops.padded_share > MUCH_PADDING:
+        found.append(
+            f"{100 * crops.padded_share:.0f} % of the crops will be padded, a shortcut for the global loss: "
+            "use --short-clips skip or a smaller --global-frames"
+        )
+    if steps < FEWEST:
+        found.append(f"{steps} updates are planned; below about {FEWEST} pretraining tends to hurt: raise --steps")
+    return found
+
+
+def _export(learner: Any, features: FeatureDataset, settings: PretrainSettings, out_dir: Path, steps: int) -> None:
+    backbone = learner.backbone(settings.export)
+    stats = features.stats
+    model_file.save(
+        out_dir / BACKBONE,
+        backbone.state_dict(),
+        {
+            "kind": "backbone",
+            "model": settings.method.settings.model.name,
+            "model_settings": to_dict(settings.method.settings.model.settings),
+            "frames": settings.crops.global_frames,
+            "mels": features.num_mels,
+            "front_end": to_dict(features.front_end),
+            "stats": {"mean": stats.mean, "std": stats.std, "frames": stats.frames},
+            "provenance": {
+                "method": settings.method.name,
+                "network": settings.export,
+                "steps": steps,
+                "seed": settings.train.seed,
+                "pool_hours": round(features.hours, 3),
+                "data": features.digest(),
+            },
+        },
+    )

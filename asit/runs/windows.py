@@ -1,0 +1,123 @@
+"""Whole clips through a model that was made for crops: overlapping windows, in batches across clips.
+
+B windows, T frames, F mel bins, K values a clip.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asit.config import option
+from asit.errors import AsitError
+from asit.models.classifier import mask_needed
+from asit.models.trained import FrontEnd
+
+Forward = Callable[[Tensor, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """How a clip longer than a crop is scored."""
+
+    scoring: str = option(
+        "windows", "long clips: mean over windows, or whole at once with interpolated positions", ["windows", "whole"]
+    )
+    window_overlap: float = option(0.5, "share of a window that the next one covers again, at least", least=0, below=1)
+    window_mean: str = option("probabilities", "what is averaged over windows", ["probabilities", "logits"])
+    eval_batch: int = option(64, "windows scored at once", least=1, free=True)
+
+    def __post_init__(self) -> None:
+        """Raises AsitError for a value outside its range."""
+        if not 0.0 <= self.window_overlap < 1.0:
+            raise AsitError(f"option 'window_overlap': expected a share in [0, 1), found {self.window_overlap}")
+        if self.eval_batch < 1:
+            raise AsitError(f"option 'eval_batch': expected at least 1, found {self.eval_batch}")
+
+
+def window_starts(frames: int, window: int, overlap: float) -> list[int]:
+    """First frames of windows that cover a clip evenly, from its beginning to its very end.
+
+    >>> window_starts(250, 100, 0.5)
+    [0, 50, 100, 150]
+    >>> window_starts(80, 100, 0.5)
+    [0]
+    """
+    if frames <= window:
+        return [0]
+    hop = max(1, round(window * (1.0 - overlap)))
+    count = math.ceil((frames - window) / hop) + 1
+    return [round(i * (frames - window) / (count - 1)) for i in range(count)]
+
+
+@torch.inference_mode()
+def apply(
+    forward: Forward,
+    clips: Iterable[np.ndarray],
+    front_end: FrontEnd,
+    frames: int,
+    settings: WindowSettings,
+    device: torch.device,
+) -> np.ndarray:
+    """Mean of ``forward`` over the windows of each clip, float32 (clips, K).
+
+    Args:
+        forward: (B, 1, T, F) normalised features and lengths (B,) or None -> (B, K).
+        clips: log-mel features (T, F), not normalised.
+        frames: length of a window; a shorter clip is padded with silence, which ``lengths`` hides.
+
+    Raises:
+        AsitError: no clips.
+    """
+    sums: dict[int, np.ndarray] = {}
+    counts: dict[int, int] = {}
+    waiting: dict[int, list[tuple[int, np.ndarray]]] = {}  # by padded length, so that a batch is rectangular
+
+    def flush(length: int) -> None:
+        owners, pieces = zip(*waiting.pop(length), strict=True)
+        x = torch.full((len(pieces), 1, length, pieces[0].shape[1]), front_end.silence)
+        for row, piece in zip(x, pieces, strict=True):
+            row[0, : len(piece)] = torch.from_numpy(front_end.normalise(piece))
+        lengths = torch.tensor([len(piece) for piece in pieces])
+        masked = mask_needed(lengths, length)
+        values = forward(x.to(device), None if masked is None else masked.to(device)).float().cpu().numpy()
+        for owner, value in zip(owners, values, strict=True):
+            sums[owner] = sums.get(owner, 0.0) + value.astype(np.float64)
+            counts[owner] = counts.get(owner, 0) + 1
+
+    number = -1
+    for number, feats in enumerate(clips):
+        whole = settings.scoring == "whole"
+        for start in [0] if whole else window_starts(len(feats), frames, settings.window_overlap):
+            piece = feats if whole else feats[start : start + frames]
+            length = max(frames, len(piece))
+            waiting.setdefault(length, []).append((number, piece))
+            if len(waiting[length]) == settings.eval_batch:
+                flush(length)
+    for length in list(waiting):
+        flush(length)
+    if number < 0:
+        raise AsitError("expected at least one clip to score, found none")
+    return np.stack([sums[i] / counts[i] for i in range(number + 1)]).astype(np.float32)
+
+
+def score(
+    classifier: torch.nn.Module,
+    task: Any,
+    clips: Iterable[np.ndarray],
+    front_end: FrontEnd,
+    frames: int,
+    settings: WindowSettings,
+) -> np.ndarray:
+    """Class probabilities, float32 (clips, C), by a classifier in evaluation mode on its own device."""
+    device = next(classifier.parameters()).device
+    if settings.window_mean == "logits":
+        logits = apply(classifier, clips, front_end, frames, settings, device)
+        return task.scores(torch.from_numpy(logits)).numpy()
+    return apply(lambda x, n: task.scores(classifier(x, n)), clips, front_end, frames, settings, device)

@@ -1,0 +1,66 @@
+"""Initialisation of ASiT's backbone from a timm-format image ViT."""
+
+from __future__ import annotations
+
+import pytest
+import safetensors.torch
+import torch
+
+from asit.config import from_dict
+from asit.errors import AsitError
+from asit.layers.pos_embed import fit_positions
+from asit.methods import asit
+from asit.models import vit
+from asit.models.imagenet import load_imagenet
+
+SIZES = {"embed_dim": 24, "depth": 2, "heads": 3, "patch_frames": 8, "patch_mels": 8}
+
+
+def build():
+    return vit.build(from_dict(vit.Settings, SIZES), 64, 32)
+
+
+class TestImagenet:
+    def file(self, path, side: int = 4, **changes) -> dict:
+        """A timm-format ViT of the small sizes: colour patches, side x side positions, a classifier."""
+        state = {k: torch.randn_like(v) for k, v in build().state_dict().items()}
+        state["patch_embed.proj.weight"] = torch.randn(24, 3, 8, 8)
+        state["pos_embed"] = torch.randn(1, 1 + side * side, 24)
+        state |= {"head.weight": torch.zeros(10, 24), "head.bias": torch.zeros(10), **changes}
+        if path.suffix == ".safetensors":
+            safetensors.torch.save_file(state, path)
+        else:
+            torch.save({"model": state}, path)
+        return state
+
+    @pytest.mark.parametrize("name", ["vit.safetensors", "vit.pth"])
+    def test_weights_arrive(self, tmp_path, name: str) -> None:
+        state = self.file(tmp_path / name)
+        model = build()
+        load_imagenet(model, str(tmp_path / name))
+        own = model.state_dict()
+        assert torch.allclose(own["patch_embed.proj.weight"], state["patch_embed.proj.weight"].sum(1, keepdim=True))
+        assert torch.equal(own["blocks.1.attn.qkv.weight"], state["blocks.1.attn.qkv.weight"])
+        assert torch.equal(own["pos_embed"][:, 0], state["pos_embed"][:, 0])
+        expected = fit_positions(state["pos_embed"], (4, 4), (8, 4), "interpolate")
+        assert torch.allclose(own["pos_embed"], expected)
+
+    def test_errors(self, tmp_path) -> None:
+        path = tmp_path / "vit.safetensors"
+        self.file(path, **{"patch_embed.proj.weight": torch.randn(24, 3, 16, 16)})
+        with pytest.raises(AsitError, match=r"patch_embed.proj.weight has shape \(24, 1, 16, 16\)"):
+            load_imagenet(build(), str(path))
+        safetensors.torch.save_file({"x": torch.zeros(1)}, path)
+        with pytest.raises(AsitError, match=r"expected a timm ViT, missing"):
+            load_imagenet(build(), str(path))
+        path.write_bytes(b"nonsense")
+        with pytest.raises(AsitError, match="cannot read ImageNet weights"):
+            load_imagenet(build(), str(path))
+
+    def test_student_and_teacher_start_from_it(self, tmp_path) -> None:
+        state = self.file(tmp_path / "vit.safetensors")
+        settings = {**SIZES, "head_hidden": 8, "head_bottleneck": 8, "cls_prototypes": 8}
+        settings["imagenet"] = str(tmp_path / "vit.safetensors")
+        learner = asit.build(from_dict(asit.Settings, settings), 64, 32, 10, 5)
+        for which in ("student", "teacher"):
+            assert torch.equal(learner.backbone(which).norm.weight, state["norm.weight"])
