@@ -4,6 +4,8 @@
 # makes on first use. ASIT_EXTRAS: extras that have to be there, such as test. In an interactive shell it never exits.
 [ -n "${BASH_VERSION-}" ] || { echo "path.sh: error: it is for bash; start one first" >&2 && return 1; }
 _root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck disable=SC2034 # recipes call make_fbank.sh and run_jobs.sh by it
+tools=$_root/tools
 export LC_ALL=C PYTHONUTF8=1 PYTHONUNBUFFERED=1
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # parallel jobs share the cores; training sets its own number
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE} # spinning threads slow a busy machine down ten times

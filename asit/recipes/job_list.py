@@ -36,7 +36,14 @@ def _word(value: Any) -> str:
 
 
 def write(path: str | os.PathLike[str], lines: Sequence[str]) -> None:
-    """Write a list, in place of an earlier one."""
+    """Write a list, in place of an earlier one.
+
+    Raises:
+        AsitError: a name with a line break, which would make two lines of one.
+    """
+    for text in lines:
+        if "\n" in text:
+            raise AsitError(f"{path}: a line is one job, so no name in it can hold a line break: {text!r}")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(f"{text}\n" for text in lines))
 

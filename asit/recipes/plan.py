@@ -32,7 +32,7 @@ UNTRAINED = {
 SYSTEMS = (*FINETUNED, *UNTRAINED)
 LISTS = ("", "all", "labelled", "pool")
 SCORED = ("score", "baseline", "knn", "verify")  # kinds that write metrics.json into their out_dir
-COMMANDS = {
+COMMANDS = {  # kind, which is also the name of its list -> command
     "pretrain": "asit-pretrain",
     "finetune": "asit-finetune",
     "score": "asit-evaluate",

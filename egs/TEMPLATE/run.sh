@@ -30,7 +30,6 @@ parse_options "$@"
 records_in "$exp/.done" # of the stages that all experiments share
 exp=$(experiment "$exp" "$tag")
 : "${results:=$exp/RESULTS.md}"
-tools=${ASIT_ROOT:-../..}/tools
 sets=() && list_runs sets --runs "$runs" --pool "$pool" --list all
 labelled=() && list_runs labelled --runs "$runs" --list labelled
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd

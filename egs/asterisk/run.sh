@@ -37,7 +37,6 @@ exp=$(experiment "$exp" "$tag")
 : "${results:=$exp/RESULTS.md}"
 sets=() && list_runs sets --runs "$runs" --list all
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
-tools=${ASIT_ROOT:-../..}/tools
 tables=(local/manifest.tsv local/packages.tsv)
 
 plan() { # the command lines of all jobs, a list for each stage

@@ -41,7 +41,6 @@ parse_options "$@"
 records_in "$exp/.done" # of the stages that all experiments share
 exp=$(experiment "$exp" "$tag")
 : "${results:=$exp/RESULTS.md}"
-tools=${ASIT_ROOT:-../..}/tools
 classes_sha256=cdd1049833c4b86127c2773ac0d14a2754b6a6d0d1798002ed5c66e699708429 # as in AST's repository
 [[ -z $released ]] || init=$exp/released/backbone.safetensors
 sets=() && list_runs sets --runs "$runs" --pool "$pool" --list all

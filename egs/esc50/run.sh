@@ -32,7 +32,6 @@ parse_options "$@"
 records_in "$exp/.done" # of the stages that all experiments share
 exp=$(experiment "$exp" "$tag")
 : "${results:=$exp/RESULTS.md}"
-tools=${ASIT_ROOT:-../..}/tools
 read -r -a archive <<<"$sources"
 copy=${corpus:-downloads/ESC-50}
 sets=() && list_runs sets --runs "$runs" --pool "train_fold{fold}" --init "$init" --list all

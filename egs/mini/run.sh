@@ -48,7 +48,7 @@ if begin 0 data "Data directories from the corpus" "$corpus/manifest.tsv" "$corp
 fi
 
 if begin 1 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp"; then
-    ../../tools/make_fbank.sh --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
+    "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
         "$data/all" "$data/all/log" "$fbank"
     asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
 fi
@@ -60,21 +60,21 @@ fi
 records_in "$exp/.done" # of this experiment
 if begin 3 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
     plan # two seeds at a time share the cores
-    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
         --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
 fi
 
 if begin 4 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml conf/finetune_keyword.yaml; then
     plan
-    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
         --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
 fi
 
 if begin 5 score "Score on the test sets; trivial baseline"; then
     plan
-    ../../tools/run_jobs.sh --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
+    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
         "$exp/plan/score.txt" "$exp/log"
-    ../../tools/run_jobs.sh --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
+    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
 fi
 
 if begin 6 report "The table" -- "$results"; then

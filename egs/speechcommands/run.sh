@@ -44,7 +44,6 @@ data=data/$task
 records_in "exp/$task/.done" # of the stages that all experiments share
 exp=$(experiment exp "$tag")/$task
 : "${results:=$exp/RESULTS.md}"
-tools=${ASIT_ROOT:-../..}/tools
 sets=() && list_runs sets --runs "$runs" --pool train --list all
 unpacked=("${names[@]/#/downloads/}")
 [[ -z $corpus ]] || unpacked=("$corpus")

@@ -34,7 +34,6 @@ parse_options "$@"
 records_in "$exp/.done" # of the stages that all experiments share
 exp=$(experiment "$exp" "$tag")
 : "${results:=$exp/RESULTS.md}"
-tools=${ASIT_ROOT:-../..}/tools
 pool=dev_train
 folder=${lists:-downloads/lists}
 read -r -a places <<<"$sources"

@@ -157,6 +157,11 @@ def test_a_line_is_the_whole_command(recipe) -> None:
     assert first == f"asit-pretrain --config {conf} --data-dir 'my data/pool' --out-dir exp/pretrain_0 --seed 0\n"
 
 
+def test_a_line_is_one_job(recipe) -> None:
+    with pytest.raises(AsitError, match="no name in it can hold a line break"):
+        write(settings(recipe, data="my\ndata"))
+
+
 def test_a_pretraining_configuration_has_to_be_there(recipe) -> None:
     (recipe / "pretrain.yaml").unlink()
     with pytest.raises(AsitError, match=r"pretrain.yaml: no such file"):
