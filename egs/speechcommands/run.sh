@@ -23,8 +23,8 @@ init=""                             # backbone.safetensors to start from; empty:
 seeds=1                             # runs of everything random; the table has mean and std
 nj=4                                # parallel jobs
 ngpu=0                              # GPUs of each training job; 0: CPU
-fbank_config=""                     # front end; empty: conf/fbank.yaml, or conf/words_fbank.yaml
-pretrain_config=""                  # ASiT for a small corpus; empty: conf/pretrain.yaml, or conf/words_pretrain.yaml
+fbank_config=""                     # front end; empty: conf/fbank.yaml, or conf/fbank_words.yaml
+pretrain_config=""                  # ASiT for a small corpus; empty: conf/pretrain.yaml, or conf/pretrain_words.yaml
 runs=""                             # fine-tuning; empty: conf/runs_<task>.yaml; conf/runs_v2_35_eat.yaml: EAT's settings
 pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
 finetune_args=""                    # more options of asit-finetune
@@ -35,10 +35,10 @@ parse_options "$@"
 case $task in
     v2_35) names=(speech_commands_v0.02) ;;
     v1_12) names=(speech_commands_v0.01 speech_commands_test_set_v0.01) ;;
-    v1_words) names=(speech_commands_v0.01) prefix=words_ ;;
+    v1_words) names=(speech_commands_v0.01) suffix=_words ;;
     *) echo "run.sh: error: --task: expected v2_35, v1_12 or v1_words, found '$task'" >&2 && exit 2 ;;
 esac
-: "${fbank_config:=conf/${prefix:-}fbank.yaml}" "${pretrain_config:=conf/${prefix:-}pretrain.yaml}"
+: "${fbank_config:=conf/fbank${suffix:-}.yaml}" "${pretrain_config:=conf/pretrain${suffix:-}.yaml}"
 : "${runs:=conf/runs_$task.yaml}"
 data=data/$task
 records_in "exp/$task/.done" # of the stages that all experiments share

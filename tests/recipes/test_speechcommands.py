@@ -50,10 +50,10 @@ CONFIGS = {
     "finetune_tiny.yaml": "crop_frames: 64\nbalance_classes: true\n" + SHORT,
     "runs_v2_35.yaml": RUN % "V2-35",
     "runs_v1_12.yaml": RUN % "V1-12",
-    "words_fbank.yaml": "sample_rate: 16000\nnum_mel_bins: 16\ncmn_window: 600\n",
+    "fbank_words.yaml": "sample_rate: 16000\nnum_mel_bins: 16\ncmn_window: 600\n",
     "runs_v1_words.yaml": "draws: 3\n" + (RUN % "V1-words").replace("train: train", 'train: "train_10pct_{draw}"'),
 }
-CONFIGS["words_pretrain.yaml"] = CONFIGS["pretrain.yaml"]
+CONFIGS["pretrain_words.yaml"] = CONFIGS["pretrain.yaml"]
 STAGES = ("download", "data", "features", "stats", "pretrain", "finetune", "score", "report")
 
 
