@@ -41,7 +41,7 @@ def test_unknown_name(name, message) -> None:
 
 
 def test_a_component_that_cannot_be_imported_says_why(tmp_path, monkeypatch) -> None:
-    (tmp_path / "broken.py").write_text("import no_such_module_anywhere\n")
+    (tmp_path / "broken.py").write_text("import no_such_module_anywhere\n\n\nclass Settings:\n    pass\n")
     monkeypatch.setattr(asit.masking, "__path__", [*asit.masking.__path__, str(tmp_path)])
     with pytest.raises(ModuleNotFoundError, match="no_such_module_anywhere"):
         registry.load("masking", "broken")
