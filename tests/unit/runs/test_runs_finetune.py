@@ -222,21 +222,19 @@ def test_clips_without_features_are_counted_listed_and_limited(corpus, trained, 
     assert (tmp_path / "out" / "missing").read_text() == "spk0-000\nyoutube-1\nyoutube-2\n"
 
 
-def test_prediction_reads_standard_input_pipes_and_names_of_any_bytes(trained, tmp_path, monkeypatch, capfdbinary):
-    tone = 0.1 * np.sin(np.arange(16000) * 0.3)
+def test_prediction_reads_standard_input_pipes_and_names_of_any_bytes(trained, tmp_path, monkeypatch):
     name = os.path.join(os.fsencode(tmp_path), b"caf\xe9.wav")
     with open(name, "wb") as stream:
-        soundfile.write(stream, tone, 8000, format="WAV")
+        soundfile.write(stream, 0.1 * np.sin(np.arange(16000) * 0.3), 8000, format="WAV")
     content = Path(os.fsdecode(name)).read_bytes()
     os.mkfifo(tmp_path / "pipe")
-    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True)
-    writer.start()
+    threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    paths = (os.fsdecode(name), "-", str(tmp_path / "pipe"))
-    model = str(trained / "model.safetensors")
+    paths, model = ("-", str(tmp_path / "pipe")), str(trained / "model.safetensors")
     lines = [line.split("\t") for line in predict(PredictSettings(model=model, wav=paths, top_k=1))]
     assert [line[0] for line in lines] == list(paths)
-    assert len({tuple(line[1:]) for line in lines}) == 1, "the same recording"
+    assert lines[0][1:] == lines[1][1:], "the same recording"
+    # A name that is not UTF-8 stays out of this process: its log would not travel between pytest's processes.
     command = [sys.executable, "-m", "asit.bin.predict", "--model", model, "--wav", os.fsdecode(name), "--top-k", "1"]
     shown = subprocess.run(command, capture_output=True, check=True, env={**os.environ, "LC_ALL": "C"}).stdout
     assert shown.startswith(name + b"\t1\t")
