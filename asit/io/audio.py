@@ -182,7 +182,7 @@ def audio_info(path: str | os.PathLike[str], utt: str | None = None) -> tuple[in
             rate, channels, frames = stream.samplerate, stream.channels, stream.frames
             divided = _parts(source, stream.format)
         if divided is not None or frames >= _UNKNOWN_LENGTH:
-            frames = len(_joined(divided or [source], where)[1])
+            frames, channels = _joined(divided or [source], where)[1].shape
     if frames <= 0:
         raise AsitError(f"{where}: the file holds no samples; remove the clip")
     return int(frames), int(rate), int(channels)
@@ -246,8 +246,9 @@ def _read(
     try:
         with soundfile.SoundFile(source) as stream:
             rate, channels, frames = stream.samplerate, stream.channels, stream.frames
-            _check_channel(where, channels, channel)
             divided = _parts(source, stream.format)
+            if divided is None:  # else the streams together tell it
+                _check_channel(where, channels, channel)
             exact = (
                 not start or stream.format != "MP3"
             )  # an MP3 decoder that starts in the middle lacks what came before
@@ -265,6 +266,7 @@ def _read(
                     )
                 return rate, np.ascontiguousarray(samples[:, channel or 0])
         rate, samples = _joined(divided or [source], where)
+        _check_channel(where, samples.shape[1], channel)
     except AsitError as error:
         raise error if str(error).startswith(where) else AsitError(f"{where}: {error}") from None
     if len(samples) == 0:
@@ -288,12 +290,15 @@ def _joined(sources: list[Any], where: str) -> tuple[int, np.ndarray]:
                     f"{where}: truncated: {stream.frames} samples expected, decoding stopped after {len(found[-1])}; "
                     "copy or convert the file again"
                 )
-        if kinds[-1] != kinds[0]:
-            raise AsitError(
-                f"{where}: joined streams of different kinds ({kinds[0][0]} Hz with {kinds[0][1]} channels, then "
-                f"{kinds[-1][0]} Hz with {kinds[-1][1]}); convert each before joining them"
-            )
-    return kinds[0][0], np.concatenate(found)
+    most = max(channels for _, channels in kinds)
+    odd = next((kind for kind in kinds if kind[0] != kinds[0][0] or kind[1] not in (1, most)), None)
+    if odd:
+        raise AsitError(
+            f"{where}: joined streams of different kinds ({kinds[0][0]} Hz with {kinds[0][1]} channels, and "
+            f"{odd[0]} Hz with {odd[1]}); convert each before joining them"
+        )
+    # One channel among several is the same on all of them, as players take it.
+    return kinds[0][0], np.concatenate([np.broadcast_to(samples, (len(samples), most)) for samples in found])
 
 
 def _decode(stream: Any, count: int | None) -> np.ndarray:

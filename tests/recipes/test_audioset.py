@@ -152,8 +152,8 @@ def test_20k_alone_from_released_weights(
     recipe: Path, corpus: audioset_corpus.Corpus, address: str, tmp_path: Path
 ) -> None:
     """Without the unbalanced list and without pretraining; the backbone is an imported official checkpoint."""
-    sys.path.insert(0, str(ROOT / "tests/unit/export"))
-    from test_export_official import checkpoint
+    sys.path.insert(0, str(ROOT / "tests/unit/models"))
+    from test_models_official import checkpoint
 
     checkpoint(tmp_path / "asit.pth", "v2")
     alone = tmp_path / "audioset"

@@ -64,6 +64,25 @@ def test_chained_ogg(tmp_path, subtype):
                link + coded(LOUD, 44100, format="OGG"))  # fmt: skip
 
 
+@pytest.mark.parametrize("stereo_first", [False, True])
+def test_chained_ogg_of_one_and_two_channels(tmp_path, stereo_first):
+    """As in the Danish letters of KLettres: the stream with one channel is the same on both."""
+    links = [
+        coded(0.1 * LOUD[:16000], 16000, format="OGG"),
+        coded(0.1 * np.stack([LOUD[:16000], 0 * LOUD[:16000]], axis=1), 16000, format="OGG"),
+    ]
+    path = tmp_path / "a.ogg"
+    path.write_bytes(b"".join(reversed(links) if stereo_first else links))
+    assert audio_info(path) == (32000, 16000, 2)
+    left, right = (read_audio(path, channel=channel)[0] for channel in (0, 1))
+    mono = slice(16000, None) if stereo_first else slice(0, 16000)
+    np.testing.assert_array_equal(left[mono], right[mono])
+    assert np.abs(left[mono]).max() > 0.01
+    assert np.abs(left - right).max() > 0.01
+    with pytest.raises(AsitError, match="channel"):
+        read_audio(path)
+
+
 def flac(claim=None):
     data = bytearray(coded(0.1 * LOUD, 16000, format="FLAC"))
     if claim is not None:  # 36 bits: the low half of byte 21, bytes 22 to 25
