@@ -135,8 +135,8 @@ def test_a_lost_node_is_noticed_and_the_training_goes_on(slurm, home, whole):
     assert losses(home, "lost") == whole
 
 
-def test_no_orphan_of_a_lost_node_disturbs_the_requeued_run(slurm, home, alone):
-    """Its processes die with their agent; one that did not would hold the folder's lock (test_train_lock_wait)."""
+def test_an_orphan_of_a_lost_node_keeps_the_requeued_run_waiting(slurm, home, alone):
+    """A process dies with its agent, but the agent of a lost node may live on."""
     slurm.wait_idle()
     process = start(slurm, home, "asit-run-slurm", "--num-nodes", 1, "log/orphan.log", *command("orphan", STEPS, 4))
     reach(home, "orphan", 30, process)
@@ -147,8 +147,9 @@ def test_no_orphan_of_a_lost_node_disturbs_the_requeued_run(slurm, home, alone):
     slurm.kill_node(node)
     log = home / "log/orphan.log"
     wait_until(lambda: on_node(other), "the job runs on the other node")
+    wait_until(lambda: "; waiting" in log.read_text(), "it waits for the lock")
+    kill(orphans)
     slurm.start_node(node)
     assert finish(process) == ""
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in orphans), "its processes are gone")
     assert "resuming after step" in log.read_text()
     assert losses(home, "orphan") == alone
