@@ -25,7 +25,7 @@ class Segment(NamedTuple):
 def label_problem(label: str) -> str | None:
     """What is wrong with a label, or None."""
     if "," in label:
-        return f"label '{label}' holds a comma, which separates labels in utt2label"
+        return f"label '{excerpt(label)}' holds a comma, which separates labels in utt2label"
     if label == NO_LABEL:
         return f"label '{NO_LABEL}' means that a clip has none of the labels"
     return key_problem(label)

@@ -241,7 +241,7 @@ def read_labels(path: str) -> dict[str, int]:
         if problem:
             raise AsitError(f"{where}: {problem}")
         if label in found or index in used:
-            raise AsitError(f"{where}: label '{label}' or index {index} is there already; each may occur once")
+            raise AsitError(f"{where}: label '{excerpt(label)}' or index {index} is there already; each may occur once")
         if index >= len(lines):
             raise AsitError(f"{where}: index {index}: expected 0 to {len(lines) - 1} for {len(lines)} labels")
         found[label] = index
@@ -260,7 +260,7 @@ def write_labels(path: str | os.PathLike[str], labels: Sequence[str]) -> None:
     for i, label in enumerate(labels):
         problem = label_problem(label) or ("it is there already" if label in labels[:i] else None)
         if problem:
-            raise AsitError(f"{os.fspath(path)}: label '{label}': {problem}")
+            raise AsitError(f"{os.fspath(path)}: label '{excerpt(label)}': {problem}")
     write_text(path, "".join(f"{label} {i}\n" for i, label in enumerate(labels)))
 
 
@@ -302,5 +302,5 @@ def _converted(data: DataDir, name: str, convert):  # noqa: ANN001, ANN202 - a t
             try:
                 convert(value)
             except ValueError as error:
-                raise AsitError(f"{data.file(name)}:{number}: '{key}': {error}") from None
+                raise AsitError(f"{data.file(name)}:{number}: '{excerpt(key)}': {error}") from None
         raise

@@ -67,7 +67,7 @@ def format_table(path: str, table: Mapping[str, str]) -> str:
     text = "\n".join(lines)
     if text.count("\n") != len(lines) - 1 or "\r" in text:
         key = next(k for k, v in table.items() if "\n" in v or "\r" in v)
-        raise AsitError(f"{path}: value of '{key}' holds a line break; a table has one line per key")
+        raise AsitError(f"{path}: value of '{excerpt(key)}' holds a line break; a table has one line per key")
     return text + "\n"
 
 

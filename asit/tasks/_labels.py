@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asit.errors import AsitError, nearest
+from asit.errors import AsitError, excerpt, nearest
 from asit.kaldi.column_values import NO_LABEL
 
 
@@ -45,7 +45,7 @@ class LabelMap:
         for name in names:
             if name not in self.index:
                 raise AsitError(
-                    f"{source}: utterance {utt}: unknown label '{name}', not in labels.txt: "
+                    f"{source}: utterance {excerpt(utt)}: unknown label '{excerpt(name)}', not in labels.txt: "
                     f"{nearest(name, self.labels)}"
                 )
         return [self.index[name] for name in names]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from asit.config import option
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 from asit.metrics import accuracy
 from asit.tasks._labels import LabelMap
 
@@ -53,8 +53,8 @@ class Task:
             if len(row) != 1:
                 utt = utts[i] if utts is not None else f"number {i + 1}"
                 raise AsitError(
-                    f"{source}: utterance {utt}: expected one label, found {len(row)} in '{label_strings[i]}'; "
-                    "several labels a clip, or none, need task 'tagging'"
+                    f"{source}: utterance {excerpt(utt)}: expected one label, found {len(row)} in "
+                    f"'{excerpt(label_strings[i])}'; several labels a clip, or none, need task 'tagging'"
                 )
         return np.array([row[0] for row in rows], dtype=np.int64)
 

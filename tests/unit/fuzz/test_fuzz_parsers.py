@@ -119,6 +119,12 @@ def test_a_named_pipe_is_no_archive(place):
 @given(LINES, st.sampled_from([b"", b"\n", b"\r\n", b"\xff\n"]))
 @example("u " + "9" * 5000, b"\n")
 @example("u r 0 1e300\nv ²", b"\n")
+@example("9" * 5000 + " ²", b"\n")
+@example("9" * 5000 + " 1", b"\n")
+@example("9" * 5000, b"\n")
+@example("u 1\n" + "t" * 5000 + " 1", b"\n")
+@example("u 1\nu 1\n" + "t" * 5000 + ",x 1", b"\n")
+@example("9" * 5000 + " 1\n" + "9" * 5000 + " 1", b"\n")
 @example("u \x0b", b"\n")
 @MANY
 def test_tables_of_a_data_directory(place, text, end):

@@ -126,6 +126,14 @@ def test_a_run_that_an_older_version_finished_is_refused_or_put_aside(corpus, tr
         (out / "done.json").write_text(text)
         with pytest.raises(AsitError, match=r"done\.json: this run was begun"):
             finetune(corpus.finetune_settings(out))
+    (out / "done.json").unlink()  # stopped before its end
+    markers = {path: path.read_text() for path in (out / "checkpoints").glob("*.json")}
+    for path, text in markers.items():
+        path.write_text(json.dumps({k: v for k, v in json.loads(text).items() if k != "identity"}))
+    with pytest.raises(AsitError, match=r"step-\d+\.json: this run was begun .*an older version"):
+        finetune(corpus.finetune_settings(out))
+    for path, text in markers.items():
+        path.write_text(text)
     for text in ("[]", "null", "{", "[" * 100_000):  # damaged: the checkpoint counts
         (out / "done.json").write_text(text)
         finetune(corpus.finetune_settings(out))
