@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from asit.config import REQUIRED, option, parse
 from asit.errors import command
-from asit.io.download import download, hash_of
+from asit.io.checksum import hash_of
+from asit.io.download import download
 from asit.io.unpack import extract
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
 
 from asit.errors import AsitError
@@ -118,3 +120,10 @@ def _about(error: OSError, temporary: str) -> bool:
     if error.filename is None:
         return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
     return os.fspath(error.filename) == temporary
+
+
+def free_name(place: str | os.PathLike[str]) -> Path:
+    """Where a folder that makes room for a new one is kept: the first of ``<place>.old-1``, ``<place>.old-2``, ... that
+    is free."""
+    names = (Path(f"{os.fspath(place)}.old-{number}") for number in itertools.count(1))
+    return next(name for name in names if not name.exists())

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import io
 import os
-import stat
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -21,89 +19,16 @@ import soxr
 
 from asit.errors import AsitError
 from asit.io import pipes, streams, torchaudio_module
+from asit.io.audio_files import check_content, check_file, unreadable
 
 # How far a segment may reach beyond the recording and is then cut (Kaldi extract-segments, --max-overshoot).
 MAX_OVERSHOOT = 0.5  # seconds
 RESAMPLERS = ("soxr", "torchaudio")
-# Names that audio files end with, in small letters. A reader goes by the content; a corpus is searched by these.
-EXTENSIONS = frozenset(
-    {
-        ".8svx",
-        ".aif",
-        ".aifc",
-        ".aiff",
-        ".au",
-        ".avr",
-        ".bwf",
-        ".caf",
-        ".flac",
-        ".gsm",
-        ".ircam",
-        ".mp1",
-        ".mp2",
-        ".mp3",
-        ".nist",
-        ".oga",
-        ".ogg",
-        ".opus",
-        ".paf",
-        ".pvf",
-        ".rf64",
-        ".sds",
-        ".sf",
-        ".snd",
-        ".sph",
-        ".svx",
-        ".voc",
-        ".vox",
-        ".w64",
-        ".wav",
-        ".wave",
-        ".wve",
-        ".xi",
-    }
-)
-# Audio that libsndfile does not decode.
-UNREADABLE_EXTENSIONS = frozenset(
-    {
-        ".3ga",
-        ".3gp",
-        ".3gpp",
-        ".aac",
-        ".ac3",
-        ".alac",
-        ".amr",
-        ".ape",
-        ".asf",
-        ".awb",
-        ".dff",
-        ".dsf",
-        ".dts",
-        ".eac3",
-        ".m4a",
-        ".m4b",
-        ".mka",
-        ".mp4",
-        ".mpc",
-        ".qcp",
-        ".ra",
-        ".rm",
-        ".shn",
-        ".spx",
-        ".tak",
-        ".tta",
-        ".weba",
-        ".webm",
-        ".wma",
-        ".wv",
-    }
-)
 _PCM_16 = np.float32(1 / 32768)  # a power of two: the samples stay what libsndfile makes of them
 _UNKNOWN_LENGTH = 2**62  # libsndfile's mark for a stream whose head does not tell its length
 _BLOCK = (
     2**22
 )  # samples that are asked for at once: a head with a wrong length must not decide how much memory is taken
-_STREAMED = 0x7FFF0000  # a wav head written to a pipe promises this many bytes or more (sox, ffmpeg, Kaldi), or none
 LOUDEST = 4.0  # of samples in [-1, 1]; decoders and converters go a little above 1, other ranges far
 
 
@@ -212,16 +137,16 @@ def _decoding(name: str, where: str) -> Iterator[None]:
     except MemoryError:
         raise AsitError(f"{where}: not enough memory to decode it; split the recording or convert the file") from None
     except (RuntimeError, ValueError, TypeError, OSError, OverflowError) as error:  # LibsndfileError is a RuntimeError
-        raise AsitError(f"{where}: {_unreadable(name, error)}") from None
+        raise AsitError(f"{where}: {unreadable(name, error)}") from None
 
 
 def _content(name: str, where: str, data: bytes | None) -> bytes | io.BytesIO:
     """What soundfile is to open: the name as bytes (it need not be UTF-8), or the content."""
     if data is None:
-        _check_file(name, where)
+        check_file(name, where)
         return os.fsencode(name)
     stream = io.BytesIO(data)
-    _check_content(stream, len(data), where, streamed=True)
+    check_content(stream, len(data), where, streamed=True)
     stream.seek(0)
     return stream
 
@@ -342,92 +267,3 @@ def _segment(where: str, rate: int, frames: int, start: float, end: float | None
     if last <= first:
         raise AsitError(f"{where}: segment {start:g} to {end:g} s holds no sample at {rate} Hz; remove it")
     return first, last
-
-
-def _check_file(name: str, where: str) -> None:
-    """What libsndfile reports badly or not at all."""
-    try:
-        status = os.stat(name)
-        if stat.S_ISDIR(status.st_mode):
-            raise AsitError(f"{where}: expected an audio file, found a folder; correct wav.scp")
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe that nobody writes to would wait for ever
-            raise AsitError(f"{where}: expected a regular file, found a pipe or device; write its content to a file")
-        with open(name, "rb") as stream:
-            _check_content(stream, status.st_size, where)
-    except FileNotFoundError:
-        raise AsitError(f"{where}: no such file; correct the path (relative ones count from {os.getcwd()})") from None
-    except OSError as error:
-        raise AsitError(f"{where}: cannot read: {error.strerror or error}") from None
-    except ValueError as error:  # a NUL in the name
-        raise AsitError(f"{where}: no file name ({error}); correct the path") from None
-
-
-def _check_content(stream: BinaryIO, size: int, where: str, streamed: bool = False) -> None:
-    if size == 0:
-        raise AsitError(f"{where}: the file is empty (0 bytes); copy it again or remove the clip")
-    head = stream.read(12)
-    if head[:4] in (b"RIFF", b"RIFX") and head[8:12] == b"WAVE":
-        problem = _wav_problem(stream, size, ">" if head[:4] == b"RIFX" else "<", streamed)
-        if problem:
-            raise AsitError(f"{where}: {problem}")
-
-
-def _wav_problem(stream: BinaryIO, size: int, order: str, streamed: bool) -> str | None:
-    """A disagreement between the chunk heads of a wav file and its size, or None.
-
-    Who writes to a pipe cannot go back and correct the head; in a `streamed` file the samples then reach to its end.
-    """
-    at = 12
-    while at + 8 <= size:
-        stream.seek(at)
-        kind, length = struct.unpack(f"{order}4sI", stream.read(8))
-        at += 8
-        if kind == b"data":
-            left = size - at
-            if streamed and (length == 0 or length >= _STREAMED):
-                stream.seek(at - 4)
-                stream.write(struct.pack(f"{order}I", left))
-                return None
-            if length > left:
-                return (
-                    f"the wav head promises {length} bytes of samples, {left} are there; the file is truncated "
-                    "or was written to a pipe; copy it again or rewrite it (sox --ignore-length in.wav out.wav)"
-                )
-            if length == 0 and left > 1:
-                return (
-                    f"the wav head promises no samples, {left} bytes follow; rewrite it "
-                    "(sox --ignore-length in.wav out.wav)"
-                )
-            return _wav_tail(stream, at + length, size, order, length)
-        at += length + length % 2
-    return "a wav head without samples (no data chunk); the file is truncated; copy it again"
-
-
-def _wav_tail(stream: BinaryIO, at: int, size: int, order: str, length: int) -> str | None:
-    """What follows the samples must be chunks or a tag, else the head promises too little."""
-    at += length % 2
-    while at + 8 <= size:
-        stream.seek(at)
-        kind, more = struct.unpack(f"{order}4sI", stream.read(8))
-        if kind[:3] in (b"TAG", b"ID3"):
-            return None
-        if not (kind.isascii() and kind.decode().isprintable()) or at + 8 + more > size:
-            if kind == b"\0\0\0\0" and size - at <= 4096:
-                return None  # padding to a block
-            return (
-                f"the wav head promises {length} bytes of samples, {size - at} more follow that are no chunk; "
-                "rewrite it (sox --ignore-length in.wav out.wav)"
-            )
-        at += 8 + more + more % 2
-    return None
-
-
-def _unreadable(name: str, error: Exception) -> str:
-    reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-    kind = os.path.splitext(name)[1].lower()
-    if kind in UNREADABLE_EXTENSIONS:
-        return f"libsndfile does not read {kind[1:]}; convert the recording (ffmpeg -i in{kind} out.flac)"
-    return (
-        f"cannot be decoded ({reason}); expected wav, flac, ogg, mp3 or another format of libsndfile; "
-        "convert other ones (ffmpeg -i in out.flac)"
-    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import http.client
 import logging
 import os
@@ -25,6 +24,7 @@ from tqdm import tqdm
 from asit import __version__
 from asit.errors import AsitError, excerpt
 from asit.io import atomic
+from asit.io.checksum import hash_of
 
 logger = logging.getLogger(__name__)
 
@@ -87,15 +87,6 @@ def download(
         f"{path}: none of {len(sources)} sources could be fetched: {'; '.join(reasons) or 'none was given'}. "
         "Fetch it by hand and give its folder as a source, or try again: what has arrived is kept"
     )
-
-
-def hash_of(path: str | os.PathLike[str]) -> str:
-    """sha256 of a file as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def shown(source: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from asit.errors import AsitError, excerpt
@@ -26,6 +27,23 @@ def parse(text: str, where: str, remedy: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise AsitError(f"{where}: expected a JSON object, found {_FOUND[type(content)]}; {remedy}")
     return content
+
+
+def load(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        AsitError: a file that cannot be read, no UTF-8; see :func:`parse`.
+    """
+    path = os.fspath(path)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+    except OSError as error:
+        raise AsitError(f"{path}: cannot read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise AsitError(f"{path}: expected UTF-8, found byte {error.object[error.start]:#04x}; {remedy}") from None
+    return parse(text, path, remedy)
 
 
 def member(content: dict[str, Any], name: str, kind: type, where: str, remedy: str) -> Any:

@@ -163,7 +163,7 @@ def _unzip(archive: str, folder: str) -> None:
         for member in tqdm(members, os.path.basename(archive), disable=None):
             try:
                 bundle.extract(member, folder)
-            except (NotImplementedError, RuntimeError) as error:  # a compression or encryption that Python has not
+            except (NotImplementedError, RuntimeError) as error:  # a method that Python does not know
                 reason = excerpt(error, 160)
                 raise AsitError(f"{archive}: '{member.filename}': {reason}; unpack it with another program") from None
 

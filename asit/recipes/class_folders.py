@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asit.errors import AsitError
-from asit.io.audio import EXTENSIONS, UNREADABLE_EXTENSIONS
+from asit.io.audio_files import EXTENSIONS, UNREADABLE_EXTENSIONS
 from asit.recipes.labels import Labels, path_problem
 from asit.recipes.recording import Recording
 from asit.recipes.sets import UNLABELLED, known_set, one_name_each, set_name

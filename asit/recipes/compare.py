@@ -12,7 +12,7 @@ from asit.errors import AsitError
 from asit.recipes import record
 from asit.recipes.job_list import out_dirs
 from asit.recipes.record import NAME, Record
-from asit.recipes.results import Cell, Settings, metrics_of
+from asit.recipes.results import Cell, Settings, metrics_of, row_of, table_head, table_line
 
 TRAINED = ("pretrain", "finetune")  # kinds of a plan whose runs leave config.yaml
 NAMES = 3  # runs named in a row of the options
@@ -53,24 +53,17 @@ def _scores(task: str, scores: dict[Path, list[Record]], settings: Settings) -> 
     for place, runs in scores.items():
         for run in runs:
             if run.tags.get(settings.table_tag, "") == task:
-                rows[_row(run, settings), run.tags.get(settings.column_tag, "")][place].append(run.value)
+                rows[row_of(run, settings), run.tags.get(settings.column_tag, "")][place].append(run.value)
                 metrics.add(run.metric)
     if len(metrics) > 1:
         raise AsitError(f"'{task}' has different primary metrics in the experiments: {', '.join(sorted(metrics))}")
-    lines = _head([settings.row_tag, settings.column_tag, *map(str, scores)])
+    lines = table_head([settings.row_tag, settings.column_tag, *map(str, scores)])
     for key, cells in sorted(rows.items()):
         shown = [Cell(tuple(cells[place])).text if place in cells else "–" for place in scores]
-        lines.append(_line([*key, *shown]))
+        lines.append(table_line([*key, *shown]))
     repeated = " and ".join(f"{tag}s" for tag in settings.seed_tags)
     caption = f"{metrics.pop()} in %, mean ± sample standard deviation over {repeated} (their number in brackets)."
     return f"## {task}\n\n{caption}\n\n" + "\n".join(lines)
-
-
-def _row(run: Record, settings: Settings) -> str:
-    """The system, and what further tags say."""
-    placed = (settings.table_tag, settings.row_tag, settings.column_tag, *settings.seed_tags)
-    rest = [f"{name}={value}" for name, value in sorted(run.tags.items()) if name not in placed]
-    return ", ".join([run.tags.get(settings.row_tag, ""), *rest])
 
 
 def _options(places: list[Path]) -> str:
@@ -88,10 +81,10 @@ def _options(places: list[Path]) -> str:
                 concerned += [kind] * (kind not in concerned)
     if not differing:
         return "## Options that differ\n\nNone: what differs is not an option (data, code, seeds)."
-    lines = _head(["option", *map(str, places), "runs"])
+    lines = table_head(["option", *map(str, places), "runs"])
     for (name, values), runs in differing.items():
         more = [f"and {len(runs) - NAMES} more"] if len(runs) > NAMES else []
-        lines.append(_line([f"`{name}`", *values, ", ".join(runs[:NAMES] + more)]))
+        lines.append(table_line([f"`{name}`", *values, ", ".join(runs[:NAMES] + more)]))
     return "## Options that differ\n\n" + "\n".join(lines)
 
 
@@ -123,11 +116,3 @@ def _text(options: dict[str, Any], name: str) -> str:
         return " ".join(map(str, value)) or "none"
     words = {None: "none", True: "true", False: "false"}
     return words[value] if value is None or isinstance(value, bool) else str(value)
-
-
-def _head(titles: list[str]) -> list[str]:
-    return [_line(titles), "|" + "---|" * len(titles)]
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

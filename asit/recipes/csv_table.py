@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asit.errors import AsitError, nearest
-from asit.io.audio import UNREADABLE_EXTENSIONS
+from asit.io.audio_files import UNREADABLE_EXTENSIONS
 from asit.kaldi.column_values import NO_LABEL
 from asit.recipes.labels import Labels, path_problem
 from asit.recipes.recording import Recording, is_tagging

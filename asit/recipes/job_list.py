@@ -5,7 +5,6 @@ A line is quoted for a shell, so that a person can paste it into one.
 
 from __future__ import annotations
 
-import itertools
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from asit.errors import AsitError
-from asit.io.atomic import write_text
+from asit.io.atomic import free_name, write_text
 from asit.kaldi.table import read_text
 
 
@@ -80,7 +79,7 @@ def put_aside(path: str | os.PathLike[str]) -> list[tuple[str, str]]:
     for place in out_dirs(path):
         if not place.exists():
             continue
-        free = next(new for n in itertools.count(1) if not (new := Path(f"{place}.old-{n}")).exists())
+        free = free_name(place)
         try:
             place.rename(free)
         except OSError as error:

@@ -8,6 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 
+from asit.io.checksum import hash_of
 from asit.recipes.recording import Recording, speaker_id
 from asit.recipes.sets import UNLABELLED
 
@@ -57,7 +58,7 @@ def _place(recording: Recording) -> str:
 def _same_content(recordings: Sequence[Recording]) -> list[list[Recording]]:
     """Groups of recordings whose files are equal: by size, then by their heads, then whole."""
     groups = [list(recordings)]
-    for key in (_size, lambda r: _digest(r, HEAD), lambda r: _digest(r, None)):
+    for key in (_size, _head, _hash):
         split = []
         for group in groups:
             found: dict[object, list[Recording]] = defaultdict(list)
@@ -75,15 +76,16 @@ def _size(recording: Recording) -> int | None:
         return None  # reported where it is read
 
 
-def _digest(recording: Recording, limit: int | None) -> bytes | None:
-    digest = hashlib.sha256()
+def _head(recording: Recording) -> bytes | None:
     try:
         with open(recording.path, "rb") as stream:
-            if limit is not None:
-                digest.update(stream.read(limit))
-                return digest.digest()
-            while block := stream.read(1 << 20):
-                digest.update(block)
+            return hashlib.sha256(stream.read(HEAD)).digest()
     except OSError:
         return None
-    return digest.digest()
+
+
+def _hash(recording: Recording) -> str | None:
+    try:
+        return hash_of(recording.path)
+    except OSError:
+        return None

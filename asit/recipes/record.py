@@ -92,14 +92,7 @@ def load(path: str | os.PathLike[str]) -> Record:
         AsitError: unreadable, not JSON, a field that is missing, unknown or of another type.
     """
     path = os.fspath(path)
-    try:
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read()
-    except OSError as error:
-        raise AsitError(f"{path}: cannot read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise AsitError(f"{path}: expected UTF-8, found byte {error.object[error.start]:#04x}; {REMEDY}") from None
-    content = json_object.parse(text, path, REMEDY)
+    content = json_object.load(path, REMEDY)
     for name in content:
         if name not in _KINDS:
             raise AsitError(f"{path}: unknown field '{excerpt(name)}': {nearest(name, _KINDS)}")

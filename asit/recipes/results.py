@@ -152,7 +152,7 @@ def _table(name: str, runs: list[Record], settings: Settings) -> str:
     columns = _columns(runs, settings)
     cells: dict[str, dict[str, list[float]]] = {}
     for run in runs:
-        row, column = _row(run, settings), run.tags.get(settings.column_tag, "")
+        row, column = row_of(run, settings), run.tags.get(settings.column_tag, "")
         cells.setdefault(row, {}).setdefault(column, []).append(run.value)
         for guess, value in run.trivial.items():
             cells.setdefault(guess, {}).setdefault(column, []).append(value)
@@ -164,12 +164,12 @@ def _table(name: str, runs: list[Record], settings: Settings) -> str:
     rows = [row for row in cells if row not in guesses]
     rows.sort(key=lambda row: (_mean(cells[row]), row), reverse=more_is_better)
     head = [settings.row_tag, *(_heading(column, runs, settings) for column in columns)]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines = table_head(head)
     for row in rows + trivial:
         shown = [Cell(tuple(cells[row][column])).text if column in cells[row] else "–" for column in columns]
         if row in trivial:
             shown = [text.removesuffix(" (1)") for text in shown]
-        lines.append("| " + " | ".join([row, *shown]) + " |")
+        lines.append(table_line([row, *shown]))
     return f"## {name}\n\n{_caption(metrics[0], runs, cells, rows, settings)}\n\n" + "\n".join(lines)
 
 
@@ -210,11 +210,21 @@ def half_width(share: float, clips: int) -> float:
     return Z95 * math.sqrt(share * (1 - share) / clips + squared / (4 * clips)) / (1 + squared)
 
 
-def _row(run: Record, settings: Settings) -> str:
+def row_of(run: Record, settings: Settings) -> str:
     """The row tag, and what other tags say beside it."""
     placed = (settings.table_tag, settings.row_tag, settings.column_tag, *settings.seed_tags)
     rest = [f"{name}={value}" for name, value in sorted(run.tags.items()) if name not in placed]
-    return ", ".join([run.tags[settings.row_tag], *rest])
+    return ", ".join([run.tags.get(settings.row_tag, ""), *rest])
+
+
+def table_head(titles: Sequence[str]) -> list[str]:
+    """The first two lines of a table in Markdown."""
+    return [table_line(titles), "|" + "---|" * len(titles)]
+
+
+def table_line(cells: Sequence[str]) -> str:
+    """A line of a table in Markdown."""
+    return "| " + " | ".join(cells) + " |"
 
 
 def _columns(runs: list[Record], settings: Settings) -> list[str]:

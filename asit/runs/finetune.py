@@ -18,8 +18,6 @@ from asit.config import REQUIRED, Chosen, chosen, group, option, to_dict
 from asit.data.clips import ClipDataset
 from asit.data.collate import collate_clips
 from asit.data.labelled import LabelledClips
-from asit.data.loader import Batches
-from asit.data.sampler import BatchPlan
 from asit.data.targets import MultiHot
 from asit.errors import AsitError
 from asit.features.stats import Stats
@@ -34,6 +32,7 @@ from asit.runs.windows import WindowSettings
 from asit.seeding import derive
 from asit.tasks.finetuner import FineTuner, FineTunerSettings
 from asit.train import distributed, run_dir
+from asit.train.batches import batches_of, plan_of
 from asit.train.loop import Loop
 from asit.train.param_groups import param_groups
 from asit.train.selection import BestWeights
@@ -114,17 +113,7 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
             sets[name] = LabelledClips(path, task, backbone.front_end.stats, settings.max_missing)
             log.info("%s: %d of %d clips of %s", name, len(sets[name]), sets[name].expected, path)
     targets = sets["train"].training_targets()
-    plan = BatchPlan.fitting(
-        len(targets),
-        batch_size=train.batch_size,
-        seed=train.seed,
-        accum=train.accum,
-        world=place.size,
-        rank=place.rank,
-        weights=class_weights(targets) if settings.balance_classes else None,
-        epoch_samples=train.epoch_samples,
-        last_batch=train.last_batch,
-    )
+    plan = plan_of(train, len(targets), place, class_weights(targets) if settings.balance_classes else None)
     who = run_dir.identity(
         settings,
         backbone=run_dir.file_digest(settings.init),
@@ -154,14 +143,7 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
     validation = Validation(settings, task, backbone, sets.get("valid"), learner, best, steps)
     wanted = targets if isinstance(targets, MultiHot) else torch.from_numpy(targets)
     clips = ClipDataset(sets["train"].dataset, backbone.frames, wanted, random_crop=True, seed=train.seed)
-    batches = Batches(
-        clips,
-        plan,
-        collate_clips,
-        num_workers=train.num_workers,
-        prefetch=train.prefetch,
-        pin=place.device.type == "cuda",
-    )
+    batches = batches_of(train, clips, plan, collate_clips, place)
     groups = param_groups(classifier, settings.layer_decay, classifier.backbone.num_layers)
     Loop(
         learner,

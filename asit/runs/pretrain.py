@@ -15,8 +15,6 @@ from asit.config import Chosen, chosen, group, option, to_dict
 from asit.data.collate import collate_crops
 from asit.data.crops import CropDataset, CropSettings
 from asit.data.dataset import FeatureDataset
-from asit.data.loader import Batches
-from asit.data.sampler import BatchPlan
 from asit.errors import AsitError, excerpt
 from asit.features.mel import mel_centres
 from asit.io.atomic import write_text
@@ -24,6 +22,7 @@ from asit.methods._pictures import Axes
 from asit.models import model_file
 from asit.seeding import derive
 from asit.train import distributed, run_dir
+from asit.train.batches import batches_of, plan_of
 from asit.train.loop import Loop
 from asit.train.run_log import FEWEST
 from asit.train.settings import TrainSettings
@@ -63,17 +62,7 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
     train = settings.train
     features = FeatureDataset(settings.data_dir)
     crops = CropDataset(features, settings.crops, train.seed)
-    plan = BatchPlan.fitting(
-        len(crops),
-        batch_size=train.batch_size,
-        seed=train.seed,
-        accum=train.accum,
-        world=place.size,
-        rank=place.rank,
-        weights=crops.weights,
-        epoch_samples=train.epoch_samples,
-        last_batch=train.last_batch,
-    )
+    plan = plan_of(train, len(crops), place, crops.weights)
     steps = train.total_steps(plan.steps_per_epoch)
     who = run_dir.identity(settings, data=features.digest(), global_batch=plan.global_batch)
     if imagenet := getattr(settings.method.settings, "imagenet", None):
@@ -90,14 +79,7 @@ def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) ->
     log.info("%d updates, %d an epoch, %d clips each", steps, plan.steps_per_epoch, plan.global_batch)
     if place.main:
         write_text(out_dir / "config.yaml", yaml.safe_dump(to_dict(settings), sort_keys=False))
-    batches = Batches(
-        crops,
-        plan,
-        collate_crops,
-        num_workers=train.num_workers,
-        prefetch=train.prefetch,
-        pin=place.device.type == "cuda",
-    )
+    batches = batches_of(train, crops, plan, collate_crops, place)
     Loop(learner, batches, train, out_dir, place=place, identity=who).run()
     if place.main:
         _export(learner, features, settings, out_dir, steps)

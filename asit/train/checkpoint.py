@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -22,7 +21,9 @@ from typing import Any
 import torch
 
 from asit.errors import AsitError, excerpt
+from asit.io import json_object
 from asit.io.atomic import atomic_open, write_text
+from asit.io.checksum import hash_of
 
 log = logging.getLogger(__name__)
 FORMAT = 1
@@ -54,7 +55,7 @@ class CheckpointDir:
                 torch.save({"format": FORMAT, **state}, stream)
         except RuntimeError as error:  # torch's writer hides the cause
             raise AsitError(f"{final}: cannot write the checkpoint: {error}; is the disk full?") from None
-        facts = {"step": step, "bytes": final.stat().st_size, "sha256": _sha256(final)}
+        facts = {"step": step, "bytes": final.stat().st_size, "sha256": hash_of(final)}
         write_text(marker, json.dumps({**facts, "identity": state.get("identity")}))
         complete = [s for s in self.steps() if self.file(s).with_suffix(".json").exists()]
         for old in complete[: -self.keep]:
@@ -105,7 +106,7 @@ class CheckpointDir:
             size = path.stat().st_size
             if size != facts.get("bytes"):
                 raise AsitError(f"{path}: expected {facts.get('bytes')} bytes, found {size}")
-            if _sha256(path) != facts.get("sha256"):
+            if hash_of(path) != facts.get("sha256"):
                 raise AsitError(f"{path}: its content does not match the marker's sha256")
         except OSError as error:
             raise AsitError(f"{path}: cannot read it: {error.strerror}") from None
@@ -127,14 +128,10 @@ def _read_marker(path: Path) -> dict[str, Any]:
     Raises:
         AsitError: it is missing, not JSON, or of another form.
     """
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise AsitError(f"{path}: cannot read the checkpoint's marker: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise AsitError(f"{path}: the checkpoint's marker is not JSON") from None
-    if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int) or "sha256" not in facts:
-        raise AsitError(f"{path}: expected a marker with bytes and sha256, found {str(facts)[:40]}")
+    remedy = "without it the checkpoint is not used"
+    facts = json_object.load(path, remedy)
+    for name, kind in (("bytes", int), ("sha256", str)):
+        json_object.member(facts, name, kind, str(path), remedy)
     return facts
 
 
@@ -203,11 +200,3 @@ class DirLock:
     def __exit__(self, *_: object) -> None:
         self._stream.truncate(0)
         self._stream.close()
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -7,7 +7,6 @@ that it learns from. It stands in every checkpoint and in ``done.json``, and is 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import json
 import logging
@@ -20,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from asit.config import to_dict
-from asit.errors import AsitError
-from asit.io.atomic import sweep, write_text
+from asit.errors import AsitError, excerpt
+from asit.io import json_object
+from asit.io.atomic import free_name, sweep, write_text
+from asit.io.checksum import hash_of
 from asit.train import distributed, processes, signals
 from asit.train.checkpoint import CheckpointDir, DirLock
 from asit.train.distributed import Place
@@ -52,14 +53,10 @@ def file_digest(path: str | os.PathLike[str]) -> str:
     Raises:
         AsitError: it cannot be read.
     """
-    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+        return hash_of(path)[:16]
     except OSError as error:
         raise AsitError(f"{os.fspath(path)}: cannot read: {error.strerror}") from None
-    return digest.hexdigest()[:16]
 
 
 def differences(saved: Any, now: Mapping[str, Any]) -> str:
@@ -74,8 +71,7 @@ def differences(saved: Any, now: Mapping[str, Any]) -> str:
 
 
 def _shown(values: Mapping[str, Any], name: str) -> str:
-    text = repr(values[name]) if name in values else "not said"
-    return text if len(text) <= MANY else text[: MANY - 3] + "..."
+    return excerpt(repr(values[name]), MANY) if name in values else "not said"
 
 
 @contextlib.contextmanager
@@ -128,8 +124,7 @@ def finish(out_dir: Path, who: Mapping[str, Any], **facts: Any) -> None:
 
 def put_aside(out_dir: Path) -> Path:
     """Move what a folder holds, but its lock, into ``<folder>.old-<n>``; the new folder."""
-    number = next(n for n in itertools.count(1) if not Path(f"{out_dir}.old-{n}").exists())
-    old = Path(f"{out_dir}.old-{number}")
+    old = free_name(out_dir)
     old.mkdir()
     # done.json goes first: a folder that is moved only in part never looks finished.
     for name in sorted(os.listdir(out_dir), key=lambda name: name != DONE):
@@ -170,14 +165,10 @@ def _hint(different: str) -> str:
 def _read_done(path: Path) -> dict[str, Any] | None:
     """What a finished run says of itself; None when there is none, or when the file is damaged (then the last
     checkpoint is checked and exported again)."""
+    if not path.exists():
+        return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return json_object.load(path, "the last checkpoint counts")
+    except AsitError as error:
+        log.warning("%s", error)
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        log.warning("%s: cannot be read (%s): the last checkpoint counts", path, " ".join(str(error).split())[:MANY])
-        return None
-    if not isinstance(content, dict):
-        log.warning("%s: expected a JSON object, found %s: the last checkpoint counts", path, type(content).__name__)
-        return None
-    return content

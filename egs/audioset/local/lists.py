@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from asit.config import option, parse
 from asit.errors import AsitError, command
-from asit.io.download import hash_of
+from asit.io.checksum import hash_of
 from asit.kaldi.table import read_text
 
 CLASSES = "class_labels_indices.csv"

@@ -19,7 +19,7 @@ from lists import PUBLISHED, Segment, file_of, read_classes, read_segments
 from asit.config import REQUIRED, option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import remove, write_text
-from asit.io.download import hash_of
+from asit.io.checksum import hash_of
 from asit.kaldi.data_dir import write_data_dir, write_labels
 
 TRAIN = ("balanced_train", "unbalanced_train")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from asit.config import option, parse
 from asit.errors import AsitError, command
+from asit.io.checksum import hash_of
 from asit.io.debian_package import REMEDY, Package, find_deb, read_packages
-from asit.io.download import hash_of
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import soundfile
 
 from asit.errors import AsitError
 from asit.io import streams
-from asit.io.audio import UNREADABLE_EXTENSIONS, audio_info, range_problem, read_audio
+from asit.io.audio import audio_info, range_problem, read_audio
+from asit.io.audio_files import UNREADABLE_EXTENSIONS
 
 RATE = 44100
 QUIET = 1e-4 * np.random.default_rng(0).standard_normal(2 * RATE)
