@@ -31,7 +31,7 @@ read -r -a back_end <<<"$cmd"
 for file in "$fbank_config" "$data_dir/utt2spk" "$data_dir/wav.scp"; do
     [[ -f $file ]] || { echo "${0##*/}: error: $file: no such file" >&2 && exit 1; }
 done
-for table in feats.scp utt2num_frames utt2dur; do # of an earlier run
+for table in feats.scp utt2num_frames utt2dur utt2crc; do # of an earlier run
     [[ ! -f $data_dir/$table ]] || { mkdir -p "$data_dir/.backup" && mv "$data_dir/$table" "$data_dir/.backup/"; }
 done
 asit-validate-data-dir --data-dir "$data_dir" --check-files false --spk-sort false \

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asit.config import option, parse
 from asit.errors import AsitError, command
-from asit.launch.watch import Watcher, alive, follow
+from asit.launch.watch import Watcher, follow
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,9 @@ def main() -> None:
     def find() -> list[Path]:
         return list(root.glob(str(pattern.relative_to(pattern.anchor) if pattern.anchor else pattern)))
 
-    if settings.pid:
-        follow(Watcher(find, since=settings.since), lambda: alive(settings.pid))
-        return
-    watcher = Watcher(find)
-    if not watcher.look():
-        watcher.close()
+    watcher = Watcher(find, since=settings.since if settings.pid else 0)
+    if not follow(watcher, settings.pid) and not settings.pid:
         raise AsitError(f"{pattern}: no job is running (a log without an end line); nothing to follow")
-    follow(watcher, lambda: bool(watcher.look()))
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ def extract(settings: ExtractSettings) -> tuple[int, int]:
                 print(f"warning: {error}", file=sys.stderr)
                 continue
             writer.write(utt, feats)
-            checksums[utt] = f"{zlib.crc32(feats.tobytes(), settings.compression):08x}"
+            checksums[utt] = f"{zlib.crc32(np.ascontiguousarray(feats), settings.compression):08x}"
             if problem:
                 loud[utt] = problem
             frames[utt], seconds[utt] = len(feats), f"{duration:.6f}".rstrip("0").rstrip(".")

@@ -92,12 +92,11 @@ class Watcher:
             if path not in self._jobs and _changed(path) >= self._since:
                 self._jobs[path] = JobLog(path)
         for job in self._jobs.values():
-            if job.code is None or job.path.stat().st_size < job.offset:
-                new = job.read()
-                for warning in job.warnings:
-                    tqdm.write(f"{job.name}: WARNING {warning}", file=self._out)
-                job.warnings.clear()
-                self._show(job, new)
+            new = job.read()
+            for warning in job.warnings:
+                tqdm.write(f"{job.name}: WARNING {warning}", file=self._out)
+            job.warnings.clear()
+            self._show(job, new)
         return [job for job in self._jobs.values() if job.code is None]
 
     def close(self) -> None:
@@ -129,15 +128,20 @@ class Watcher:
             bar.set_postfix_str(job.text)
 
 
-def follow(watcher: Watcher, goes_on: Callable[[], bool], every: float = 1.0) -> None:
-    """Look every few seconds as long as ``goes_on()``, and once after."""
+def follow(watcher: Watcher, pid: int = 0, every: float = 1.0) -> bool:
+    """Look every few seconds until process ``pid`` has ended, and once after; 0: as long as a job is running.
+
+    Returns whether any job was running.
+    """
+    found = False
     try:
-        more = True
-        while more:
-            more = goes_on()
-            watcher.look()
-            if more:
-                time.sleep(every)
+        while True:
+            last = pid and not alive(pid)
+            running = watcher.look()
+            found |= bool(running)
+            if last or not (pid or running):
+                return found
+            time.sleep(every)
     finally:
         watcher.close()
 

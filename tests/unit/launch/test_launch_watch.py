@@ -41,6 +41,11 @@ def test_progress_warnings_and_ends(tmp_path) -> None:
     assert out.getvalue().endswith("step 200/400, loss 4.5, 181.7 clips/s, 0:34:55 left; ended with code 85\n")
     log.write_text(STEP.format(250, 4.1))  # started again: the log is shorter
     assert [job.step for job in watcher.look()] == [250]
+    with log.open("a") as stream:
+        stream.write(END.format(1))
+    assert watcher.look() == []
+    log.unlink()  # as a back end does that tries again
+    assert watcher.look() == []
 
 
 def test_the_cluster_s_footer_ends_a_job_too(tmp_path) -> None:
@@ -70,7 +75,7 @@ def test_follows_until_the_process_ends_and_looks_once_more(tmp_path) -> None:
     code = f"import time; time.sleep(0.3); open({str(log)!r}, 'w').write({STEP.format(400, 1.5)!r})"
     child = subprocess.Popen([sys.executable, "-c", code])  # not waited for: it stays a zombie
     out = io.StringIO()
-    follow(Watcher(lambda: tmp_path.glob("*.log"), out=out), lambda: alive(child.pid), every=0.05)
+    follow(Watcher(lambda: tmp_path.glob("*.log"), out=out), child.pid, every=0.05)
     assert "x.1: step 400/400, loss 1.5" in out.getvalue()
     child.wait()
     assert not alive(child.pid)
