@@ -8,8 +8,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # How fast a test runs says how busy the machine is, not whether the code is right.
-settings.register_profile("asit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("asit")
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("search"), derandomize=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The same examples in every run: whether a commit passes depends on the commit. ``--hypothesis-seed=random`` (or a
+    number) looks for others; what it finds becomes a test of its own."""
+    settings.load_profile("same" if config.getoption("hypothesis_seed", None) is None else "search")
 
 
 @pytest.fixture

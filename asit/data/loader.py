@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import atexit
 import logging
+import multiprocessing
 import os
 import shutil
 import signal
+import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -62,13 +65,27 @@ class Batches:
             pin_memory=self.pin,
             # Forked workers are children of this process and notice its death; a fork server's would live on.
             multiprocessing_context="fork",
-            worker_init_fn=_ignore_stop_signals,
+            worker_init_fn=_set_signals,
             generator=torch.Generator(),  # keeps torch's default generator untouched
         )
-        for batch in loader:
-            if isinstance(batch, _Fault):
-                raise AsitError(batch.message)
-            yield batch
+        iterator = _started(loader)
+        death = ""
+        try:
+            for batch in iterator:
+                if isinstance(batch, _Fault):
+                    raise AsitError(batch.message)
+                yield batch
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            death = excerpt(error, 300)
+        finally:
+            del iterator  # which ends the workers, unless a traceback holds it
+        if death:
+            raise AsitError(
+                f"a process that loads data died: {death}; memory ran out, or somebody ended it: give fewer "
+                "--num-workers or the job more memory, and run again: training continues from its last checkpoint"
+            )
 
     def _fitting(self, first_step: int, last_step: int) -> tuple[int, int]:
         """Loading processes, and batches that each keeps ready, for which there is shared memory.
@@ -99,21 +116,29 @@ class Batches:
         return found
 
 
-@contextlib.contextmanager
-def lost_workers_told() -> Iterator[None]:
-    """Around the work with batches: the death of a worker becomes an AsitError.
+def _started(loader: DataLoader) -> Iterator[Any]:
+    """An iterator of the loader that notices the death of a worker while it waits for a batch (every 5 s), only there.
 
-    Not only around ``next(batches)``: torch raises from its handler of SIGCHLD, wherever this process is then.
+    torch's handler of SIGCHLD would raise wherever this process is: also where the workers start or end, and they would
+    go on. What remains of them at the end of the process is killed, as they ignore SIGTERM.
     """
+    before = set(multiprocessing.active_children())
+    handler = signal.getsignal(signal.SIGCHLD)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     try:
-        yield
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        raise AsitError(
-            f"a process that loads data died: {excerpt(error, 300)}; memory ran out, or somebody ended it: give fewer "
-            "--num-workers or the job more memory, and run again: training continues from its last checkpoint"
-        ) from None
+        iterator = iter(loader)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        for worker in set(multiprocessing.active_children()) - before:
+            atexit.register(_kill, weakref.ref(worker))
+    return iterator
+
+
+def _kill(worker: weakref.ref[multiprocessing.process.BaseProcess]) -> None:
+    if (process := worker()) is not None and process.is_alive():
+        process.kill()
 
 
 class _Fault:
@@ -154,11 +179,12 @@ class _Keys(Sampler):
         return (self.last_step - self.first_step) * self.plan.accum
 
 
-def _ignore_stop_signals(_: int) -> None:
+def _set_signals(_: int) -> None:
     """In a worker: a scheduler signals all processes of a job, and the training process still needs its batches to
     finish its step. Workers end when it tells them to, or when it is gone."""
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})  # see _started
 
 
 def _pinned(batch: dict[str, Any]) -> dict[str, Any]:

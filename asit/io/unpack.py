@@ -26,6 +26,7 @@ _DAMAGE = (
     gzip.BadGzipFile,
     lzma.LZMAError,
     zlib.error,
+    NotImplementedError,  # zipfile, of a version it does not know
     struct.error,
     EOFError,
     ValueError,
@@ -149,6 +150,7 @@ def _no_target(archive: str, member: tarfile.TarInfo) -> AsitError:
 def _unzip(archive: str, folder: str) -> None:
     with zipfile.ZipFile(archive) as bundle:
         members = bundle.infolist()
+        _check_count(archive, bundle)
         needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
         if needed > free:
             raise AsitError(f"{archive}: needs {needed} bytes, {free} are free at {folder}")
@@ -166,6 +168,16 @@ def _unzip(archive: str, folder: str) -> None:
             except (NotImplementedError, RuntimeError) as error:  # a method that Python does not know
                 reason = excerpt(error, 160)
                 raise AsitError(f"{archive}: '{member.filename}': {reason}; unpack it with another program") from None
+
+
+def _check_count(archive: str, bundle: zipfile.ZipFile) -> None:
+    """zipfile reads the directory of an archive by its length, not its count: a wrong length in it hides a member."""
+    with open(archive, "rb") as file:
+        file.seek(-22 - len(bundle.comment), os.SEEK_END)  # the record that ends an archive
+        count = int.from_bytes(file.read(12)[10:], "little")
+    found = len(bundle.infolist())
+    if count not in (found & 0xFFFF, 0xFFFF):  # 0xFFFF: more, the number is elsewhere (zip64)
+        raise zipfile.BadZipFile(f"expected {count} members, found {found}")
 
 
 def _check_name(archive: str, name: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from asit.data.loader import Batches, lost_workers_told
+from asit.data.loader import Batches
 from asit.errors import AsitError, excerpt
 from asit.layers.block import checkpoint_blocks
 from asit.seeding import derive
@@ -107,7 +107,7 @@ class Loop:
         stream = self.batches.run(first, self.total)
         saved_at = time.monotonic()
         try:
-            with lost_workers_told(), StopRequest() as stop:
+            with StopRequest() as stop:
                 while self.step < self.total:
                     batch = None
                     # The exception must be gone before the process ends: its traceback holds the loading processes.

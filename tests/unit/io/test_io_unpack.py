@@ -191,6 +191,19 @@ def test_zips_that_cannot_be_read(tmp_path, change, says):
     assert os.listdir(tmp_path) == ["a.zip"]
 
 
+def test_a_zip_whose_directory_hides_a_member(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in BULK[:3]:
+            archive.writestr(name, content)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\1\2") + 32] = 46 + len(BULK[1][0])  # the length of the first member's comment
+    path.write_bytes(bytes(data))
+    with pytest.raises(AsitError, match="expected 3 members, found 2; fetch it again"):
+        extract(path, tmp_path / "out")
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
 @settings(max_examples=60, deadline=2000)
 @given(st.sampled_from(["w", "w:gz", "w:xz", "w:bz2", "zip"]), st.floats(0, 0.999), st.integers(1, 255), st.booleans())
 def test_fuzz(tmp_path_factory, mode, place, mask, cut):

@@ -67,7 +67,8 @@ def test_values_are_kaldis_and_a_range_is_a_slice(tmp_path_factory, method, arra
     whole = read_matrix(spec, backend="asit")
     np.testing.assert_array_equal(whole, read_matrix(spec, backend="kaldi_native_io"))
     largest = np.abs(whole).max() if whole.size else 0
-    np.testing.assert_allclose(whole, read_matrix(spec, backend="kaldiio"), rtol=1e-5, atol=1e-6 * max(1, largest))
+    atol = 2**-8 if method == 4 else 1e-6 * max(1, largest)  # of method 4 kaldiio adds -32768 in float32, and rounds
+    np.testing.assert_allclose(whole, read_matrix(spec, backend="kaldiio"), rtol=1e-5, atol=atol)
     r0, r1 = sorted(data.draw(st.tuples(*[st.integers(0, len(array) - 1)] * 2)))
     c0, c1 = sorted(data.draw(st.tuples(*[st.integers(0, array.shape[1] - 1)] * 2)))
     for one_piece in (ark_codec.ONE_PIECE, 0):
