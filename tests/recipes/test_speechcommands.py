@@ -278,6 +278,21 @@ def test_few_labels_are_nested_draws_with_every_word() -> None:
     assert set(draws[1]) < set(speech_commands.few_labels(reversed(clips), 10, 1)), "part of more, in any order"
 
 
+def test_speakers_with_twenty_clips_are_told_apart() -> None:
+    clips = [
+        speech_commands.Clip(Path(f"bed/{speaker}_nohash_{n}.wav"), "bed", speaker, str(n))
+        for speaker, count in (("a", 20), ("b", 19), ("c", 33))
+        for n in range(count)
+    ]
+    draws = [speech_commands.speakers_apart(clips, draw) for draw in range(2)]
+    for parts in draws:
+        counts = {part: collections.Counter(clip.speaker for clip in said) for part, said in parts.items()}
+        assert counts == {"train": {"a": 12, "c": 21}, "valid": {"a": 4, "c": 6}, "test": {"a": 4, "c": 6}}
+        assert len({clip for said in parts.values() for clip in said}) == 53, "a clip is in one part"
+    assert set(draws[0]["test"]) != set(draws[1]["test"])
+    assert not speech_commands.speakers_apart([clip for clip in clips if clip.speaker != "c"], 0)
+
+
 def test_a_single_word_is_no_task(corpus: Path, tmp_path: Path) -> None:
     copy = words_only(corpus, tmp_path, ("bed",))
     assert_refused(prepare(tmp_path, copy, "--task", "v1_words"), "expected clips of two words at least, found none of")

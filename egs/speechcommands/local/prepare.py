@@ -61,6 +61,7 @@ def main() -> None:
         sets: dict[str, list[Clip | Excerpt]] = {part: list(clips) for part, clips in parts.items()}
     elif settings.task == "v1_words":
         classes = words
+        parts = without_copies(parts)
         sets = with_few_labels(parts)
     else:
         classes = [*COMMANDS, UNKNOWN, SILENCE]
@@ -69,14 +70,24 @@ def main() -> None:
     everything = sorted({clip for clips in sets.values() for clip in clips})
     for name, chosen in {"all": everything, **sets}.items():
         write(Path(settings.data, name), chosen, seconds, classes)
+    if settings.task == "v1_words":
+        unheard = [*parts["valid"], *parts["test"]]  # nothing is pretrained on them
+        for draw in range(DRAWS):
+            for part, clips in corpus_layout.speakers_apart(unheard, draw).items():
+                folder, names = Path(settings.data, f"speakers_{part}_{draw}"), sorted({clip.speaker for clip in clips})
+                write(folder, list(clips), seconds, names, who=True)
 
 
-def with_few_labels(parts: dict[str, list[Clip]]) -> dict[str, list[Clip | Excerpt]]:
-    """The official parts without copies, and the draws of few training labels."""
+def without_copies(parts: dict[str, list[Clip]]) -> dict[str, list[Clip]]:
+    """The official parts without copies."""
     everything = {clip for clips in parts.values() for clip in clips}
     kept = set(corpus_layout.without_copies(everything))
     print(f"{len(everything)} clips, {len(everything) - len(kept)} of them copies of others, which are left out")
-    parts = {part: [clip for clip in clips if clip in kept] for part, clips in parts.items()}
+    return {part: [clip for clip in clips if clip in kept] for part, clips in parts.items()}
+
+
+def with_few_labels(parts: dict[str, list[Clip]]) -> dict[str, list[Clip | Excerpt]]:
+    """The parts, and the draws of few training labels."""
     few = {
         f"train_{percent}pct_{draw}": corpus_layout.few_labels(parts["train"], percent, draw)
         for percent in PERCENTS
@@ -132,8 +143,17 @@ def lengths(clips: list[Clip]) -> dict[Path, float]:
     return found
 
 
-def write(folder: Path, clips: list[Clip | Excerpt], seconds: dict[Path, float], classes: list[str]) -> None:
-    """One data directory. Silence is cut out by ``segments``, of which every clip has a line then."""
+def write(
+    folder: Path,
+    clips: list[Clip | Excerpt],
+    seconds: dict[Path, float],
+    classes: list[str],
+    who: bool = False,
+) -> None:
+    """One data directory, its labels words or, with ``who``, speakers.
+
+    Silence is cut out by ``segments``, of which every clip has a line then.
+    """
     wavs, segments, speakers, labels = {}, {}, {}, {}
     for clip in clips:
         utterance = clip.utterance
@@ -142,7 +162,7 @@ def write(folder: Path, clips: list[Clip | Excerpt], seconds: dict[Path, float],
             speakers[utterance] = clip.recording
         else:
             recording, start, end = utterance, 0.0, seconds[clip.path]
-            label = clip.word if clip.word in classes else UNKNOWN
+            label = clip.speaker if who else clip.word if clip.word in classes else UNKNOWN
             speakers[utterance] = clip.speaker
         wavs[recording] = str(clip.path)
         segments[utterance] = f"{recording} {start:.6f} {end:.6f}"

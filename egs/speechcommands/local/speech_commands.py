@@ -32,6 +32,7 @@ CLIPS = {  # of the training, validation and testing part, as the official lists
 TEST_CLIPS = {"0.01": 3081}  # of the test set for twelve classes
 LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}
 NAME = re.compile(r"(?P<speaker>[0-9a-f]+)_nohash_(?P<number>\d+)\.wav")
+CLIPS_OF_SPEAKER = 20  # from this many on, a speaker is one to tell apart
 TEST_NAME = re.compile(r"((?P<word>[a-z]+)_)?(?P<speaker>[0-9a-f]+)_nohash_(?P<number>\d+)\.wav(\.wav)?")
 LARGEST_HASH = 2**27 - 1  # MAX_NUM_WAVS_PER_CLASS of the README's code
 
@@ -175,6 +176,22 @@ def few_labels(clips: Iterable[Clip], percent: float, draw: int) -> list[Clip]:
         for of_word in by_word.values()
         for utt in shuffled(list(of_word), draw)[: max(1, round(len(of_word) * percent / 100))]
     ]
+
+
+def speakers_apart(clips: Iterable[Clip], draw: int) -> dict[str, list[Clip]]:
+    """Who speaks: of each speaker with 20 clips or more a fifth to test, a fifth to validate, by chance, and the others
+    to train on. Nothing where fewer than two speakers have as many."""
+    by_speaker: dict[str, dict[str, Clip]] = {}
+    for clip in clips:
+        by_speaker.setdefault(clip.speaker, {})[clip.utterance] = clip
+    enough = [said for said in by_speaker.values() if len(said) >= CLIPS_OF_SPEAKER]
+    parts: dict[str, list[Clip]] = {"train": [], "valid": [], "test": []} if len(enough) > 1 else {}
+    for said in enough if parts else ():
+        order, fifth = shuffled(list(said), draw), len(said) // 5
+        parts["test"] += [said[utt] for utt in order[:fifth]]
+        parts["valid"] += [said[utt] for utt in order[fifth : 2 * fifth]]
+        parts["train"] += [said[utt] for utt in order[2 * fifth :]]
+    return parts
 
 
 def read_test_set(folder: Path) -> list[Clip]:
