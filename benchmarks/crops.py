@@ -30,8 +30,8 @@ from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.kaldi import ark
 from asit.kaldi.ark import ArkWriter, read_matrix, read_rows
-from asit.kaldi.ark_backends import BACKENDS
 from asit.kaldi.ark_files import OpenFiles
+from asit.kaldi.ark_kaldiio import BACKENDS
 from asit.kaldi.table import read_table, write_table
 
 Read = Callable[[int, int], object]  # (utterance, first row) -> rows
