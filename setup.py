@@ -44,7 +44,6 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "native-io": ["kaldi_native_io>=1.22"],
         "torchaudio": ["torchaudio>=2.4"],
         "test": [
             "pytest>=8",

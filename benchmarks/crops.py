@@ -24,14 +24,14 @@ from measure import Result, picture, ratio, take_turns
 from speech import log_mels
 
 from asit.config import option, parse, to_dict
-from asit.data.crops import CropDataset, CropSettings
-from asit.data.dataset import FeatureDataset
+from asit.data.crops import Crops, CropSettings
+from asit.data.features import Features
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.kaldi import ark
 from asit.kaldi.ark import ArkWriter, read_matrix, read_rows
-from asit.kaldi.ark_backends import BACKENDS
 from asit.kaldi.ark_files import OpenFiles
+from asit.kaldi.ark_kaldiio import BACKENDS
 from asit.kaldi.table import read_table, write_table
 
 Read = Callable[[int, int], object]  # (utterance, first row) -> rows
@@ -134,8 +134,8 @@ def datasets(store: Store, frames: int) -> dict[str, Read]:
         settings = FbankSettings(num_mel_bins=store.array.shape[2])
         (folder / "conf/fbank.yaml").write_text(yaml.safe_dump(to_dict(settings)))
         Stats(-4.2677393, 4.5689974, 1).save(folder / "stats.yaml")
-        data = FeatureDataset(folder)
-        items = CropDataset(data, CropSettings(global_frames=frames), seed=0)
+        data = Features(folder)
+        items = Crops(data, CropSettings(global_frames=frames), seed=0)
         found[f"asit data set, {name}: checked, normalised"] = lambda i, a, data=data: data.normalise(
             data.read(i, a, a + frames)
         )

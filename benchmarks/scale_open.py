@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asit.config import REQUIRED, option, parse
-from asit.data.clips import ClipDataset
-from asit.data.collate import collate_clips, collate_crops
-from asit.data.crops import CropDataset, CropSettings
-from asit.data.dataset import FeatureDataset
-from asit.data.labelled import LabelledClips
+from asit.data.clips import Clips, collate_clips
+from asit.data.crops import Crops, CropSettings, collate_crops
+from asit.data.features import Features
 from asit.data.loader import Batches
 from asit.data.sampler import BatchPlan
 from asit.features.stats import Stats
@@ -40,7 +38,7 @@ class Settings:
 
 def pretraining(settings: Settings) -> Batches:
     """As asit-pretrain, with its largest batch."""
-    crops = CropDataset(FeatureDataset(settings.data_dir), CropSettings(local_crops=4), seed=0)
+    crops = Crops(Features(settings.data_dir), CropSettings(local_crops=4), seed=0)
     plan = BatchPlan(len(crops), batch_size=20, weights=crops.weights)
     return Batches(crops, plan, collate_crops, num_workers=settings.workers)
 
@@ -48,9 +46,8 @@ def pretraining(settings: Settings) -> Batches:
 def finetuning(settings: Settings) -> Batches:
     """As asit-finetune with class-balanced drawing."""
     task = tagging.Task(tagging.Settings(), list(DataDir(settings.data_dir).labels))
-    labelled = LabelledClips(settings.data_dir, task, Stats(-4.2677393, 4.5689974, 1))
-    targets = labelled.training_targets()
-    clips = ClipDataset(labelled.dataset, 1024, targets, random_crop=True, seed=0)
+    clips = Clips(settings.data_dir, task, Stats(-4.2677393, 4.5689974, 1), frames=1024)
+    targets = clips.training_targets()
     plan = BatchPlan(len(targets), batch_size=12, weights=class_weights(targets), epoch_samples=200_000)
     return Batches(clips, plan, collate_clips, num_workers=settings.workers)
 

@@ -10,7 +10,7 @@ _root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 venv="$_root/.venv"       # folder of the environment
 python=""                # Python >= 3.10 to make it with; found when empty
-extras=""                # extras of setup.py, such as test or test,native-io
+extras=""                # extras of setup.py, such as test or test,torchaudio
 torch_backend=auto       # auto, cpu or a CUDA version such as cu130
 torch_index=""           # URL of a package index that has torch, instead of the usual places
 allow_cuda=true          # without a GPU, take the large CUDA build of torch if there is no CPU build

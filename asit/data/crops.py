@@ -1,4 +1,6 @@
-"""Random time crops for pretraining. Letters: T frames of a clip, t frames of a crop, F mel bins.
+"""Random time crops for pretraining.
+
+Letters: B clips, T and t frames of global and local crops, F mel bins, L local crops.
 
 The position of a crop is a pure function of (seed, number of the sample in the run): see :mod:`asit.seeding`.
 """
@@ -6,19 +8,20 @@ The position of a crop is a pure function of (seed, number of the sample in the 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from asit.config import option
-from asit.data.dataset import FeatureDataset
+from asit.data.features import Features, Piece
 from asit.data.sampler import Key
 from asit.errors import AsitError
 from asit.seeding import numpy_generator
 
 log = logging.getLogger(__name__)
-Piece = tuple[int, int]  # rows [first, last) of a clip
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class CropSettings:
             raise AsitError(f"--roll: expected a probability, found {self.roll}")
 
 
-class CropDataset:
+class Crops:
     """Crops of a data directory's clips; items are asked for by (index in the pool, number of the sample).
 
     Attributes: ``pool`` int64 (clips,), indices into ``features`` of the clips that are drawn; ``weights``, for
@@ -58,7 +61,7 @@ class CropDataset:
         AsitError: no clip is long enough.
     """
 
-    def __init__(self, features: FeatureDataset, settings: CropSettings, seed: int) -> None:
+    def __init__(self, features: Features, settings: CropSettings, seed: int) -> None:
         self.features, self.settings, self.seed = features, settings, seed
         frames = features.num_frames
         least = max(settings.min_frames, settings.global_frames if settings.short_clips == "skip" else 1)
@@ -88,7 +91,7 @@ class CropDataset:
         return len(self.pool)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
-        """``{"global": (2, t, F), "local": (L, t', F), "padded": bool (2,), "utt": str}``, normalised float32."""
+        """``{"global": (2, T, F), "local": (L, t, F), "padded": bool (2,), "utt": str}``, normalised float32."""
         index, number = int(self.pool[key[0]]), key[1]
         settings, features = self.settings, self.features
         frames = int(features.num_frames[index])
@@ -96,7 +99,7 @@ class CropDataset:
         shift = int(random.integers(frames)) if settings.roll and random.random() < settings.roll else 0
         lengths = [settings.global_frames] * 2 + [settings.local_frames] * settings.local_crops
         wanted = [pieces_of_crop(frames, n, random, shift) for n in lengths]
-        rows = read_pieces(features, index, [piece for pieces in wanted for piece in pieces])
+        rows = features.read_pieces(index, [piece for pieces in wanted for piece in pieces])
         item: dict[str, Any] = {
             "global": np.empty((2, settings.global_frames, features.num_mels), np.float32),
             "padded": np.array([frames < settings.global_frames] * 2),
@@ -113,6 +116,19 @@ class CropDataset:
         return item
 
 
+def collate_crops(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Pretraining batch: ``global_crops`` (2, B, 1, T, F), ``local_crops`` (L, B, 1, t, F) if any, ``padded`` (2, B),
+    ``utts``."""
+    batch: dict[str, Any] = {
+        "global_crops": torch.from_numpy(np.stack([i["global"] for i in items], axis=1)).unsqueeze(2),
+        "padded": torch.from_numpy(np.stack([i["padded"] for i in items], axis=1)),
+        "utts": [i["utt"] for i in items],
+    }
+    if "local" in items[0]:
+        batch["local_crops"] = torch.from_numpy(np.stack([i["local"] for i in items], axis=1)).unsqueeze(2)
+    return batch
+
+
 def pieces_of_crop(frames: int, length: int, random: np.random.Generator, shift: int = 0) -> list[Piece]:
     """The rows of a random crop of a clip rotated by ``shift``, one piece or two; all rows when the clip is shorter.
 
@@ -125,25 +141,6 @@ def pieces_of_crop(frames: int, length: int, random: np.random.Generator, shift:
     if first + length <= frames:
         return [(first, first + length)]
     return [(first, frames), (0, first + length - frames)]
-
-
-def read_pieces(features: FeatureDataset, index: int, pieces: list[Piece]) -> list[np.ndarray]:
-    """The pieces' rows. Near pieces are read as one; far ones, of long recordings, each for itself."""
-    first, last = min(a for a, _ in pieces), max(b for _, b in pieces)
-    if last - first <= 2 * sum(b - a for a, b in pieces):
-        span = features.read(index, first, last)
-        return [span[a - first : b - first] for a, b in pieces]
-    return [features.read(index, a, b) for a, b in pieces]
-
-
-def fill_up(feats: np.ndarray, length: int, silence: float, pad: str) -> np.ndarray:
-    """Lengthen normalised (T, F) to (length, F) with silence at the end, or by repeating it."""
-    if len(feats) >= length:
-        return feats
-    filled = np.empty((length, feats.shape[1]), np.float32)
-    filled[: len(feats)] = feats
-    fill_behind(filled, len(feats), silence, pad)
-    return filled
 
 
 def fill_behind(feats: np.ndarray, there: int, silence: float, pad: str) -> None:

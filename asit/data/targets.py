@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
 
 class MultiHot:
@@ -37,22 +35,12 @@ class MultiHot:
     def __len__(self) -> int:
         return len(self.ends)
 
-    def __getitem__(self, clip: int) -> Tensor:
+    def __getitem__(self, clip: int) -> np.ndarray:
         """Targets (C,) float32 of a clip."""
-        row = torch.zeros(self.classes)
+        row = np.zeros(self.classes, dtype=np.float32)
         start = int(self.ends[clip - 1]) if clip % len(self) else 0
-        row[torch.from_numpy(self.indices[start : self.ends[clip]].astype(np.int64))] = 1.0
+        row[self.indices[start : self.ends[clip]]] = 1.0
         return row
-
-    def take(self, order: np.ndarray) -> MultiHot:
-        """The rows of these clips, in this order."""
-        if np.array_equal(order, np.arange(len(self))):
-            return self
-        starts = np.concatenate([[0], self.ends[:-1]])[order]
-        lengths = self.ends[order] - starts
-        ends = np.cumsum(lengths)
-        places = np.arange(int(lengths.sum())) + np.repeat(starts - (ends - lengths), lengths)
-        return MultiHot(self.indices[places], ends, self.classes)
 
     def counts(self) -> np.ndarray:
         """Clips of each class, int64 (C,)."""

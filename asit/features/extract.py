@@ -29,9 +29,9 @@ from asit.config import REQUIRED, group, option, to_dict
 from asit.errors import AsitError
 from asit.features.fbank import Fbank, FbankSettings, empty_filters
 from asit.features.torchaudio_fbank import TorchaudioFbank
-from asit.io import pipes, torchaudio_module
+from asit.io import pipes
 from asit.io.atomic import remove, sweep, write_text
-from asit.io.audio import RESAMPLERS, range_problem, read_audio
+from asit.io.audio import range_problem, read_audio
 from asit.kaldi.ark import ArkWriter
 from asit.kaldi.data_dir import DataDir
 
@@ -55,7 +55,6 @@ class ExtractSettings:
     partial: bool = option(False, "leave the judgement of failures to asit-collect-feats, which sees all parts")
     backend: str = option("asit", "what computes the features; they are equal to rounding", tuple(BACKENDS))
     allow_pipes: bool = option(False, "run the commands in wav.scp, as Kaldi does; only for lists that you trust")
-    resampler: str = option("soxr", "what converts the rate of audio", RESAMPLERS)
     fbank: FbankSettings = group(FbankSettings)
 
 
@@ -97,8 +96,6 @@ def extract(settings: ExtractSettings) -> tuple[int, int]:
         AsitError: a malformed data directory, an archive that cannot be written, and unless ``partial`` too many
             failures (see :func:`judge`). The archive is then not there.
     """
-    if settings.resampler == "torchaudio":
-        torchaudio_module.load_resampler()
     data, fbank = DataDir(settings.data_dir), BACKENDS[settings.backend](settings.fbank)
     stem = os.path.join(settings.out_dir, settings.name)
     for suffix in (*SIDE_FILES, "ark", "scp"):
@@ -192,7 +189,6 @@ def _features(clip: Clip | AsitError, fbank: Fbank, settings: ExtractSettings) -
         rate,
         clip.utt,
         resample=settings.resample,
-        resampler=settings.resampler,
         channel=settings.channel,
         start=clip.start,
         end=clip.end,

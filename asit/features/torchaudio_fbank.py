@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 
 import numpy as np
 
+from asit.errors import AsitError
 from asit.features.fbank import Fbank, FbankSettings
-from asit.io import torchaudio_module
+
+CHOSEN_BY = "--backend torchaudio (default: asit)"
 
 
 class TorchaudioFbank(Fbank):
@@ -17,7 +20,7 @@ class TorchaudioFbank(Fbank):
     def __init__(self, settings: FbankSettings | None = None) -> None:
         """Raises AsitError when torchaudio cannot be loaded."""
         super().__init__(settings)
-        self._kaldi = torchaudio_module.load("compliance.kaldi", "--backend torchaudio (default: asit)")
+        self._kaldi = load()
 
     def _compute(self, wave: np.ndarray, count: int) -> np.ndarray:
         s = self.settings
@@ -44,3 +47,28 @@ class TorchaudioFbank(Fbank):
             dither=0.0,
         )
         return feats.numpy()
+
+
+def load() -> ModuleType:
+    """``torchaudio.compliance.kaldi``.
+
+    Raises:
+        AsitError: not installed, or installed for another build of torch: the registry's wheel is linked against
+            CUDA libraries and does not load beside a CPU-only torch.
+    """
+    try:
+        return importlib.import_module("torchaudio.compliance.kaldi")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "torchaudio":
+            raise
+        raise AsitError(
+            f"{CHOSEN_BY}: torchaudio is not installed; leave the option at its default, which does not need it, or "
+            "pip install 'asit[torchaudio]'"
+        ) from None
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:  # RuntimeError: CUDA versions that differ
+        torch = importlib.import_module("torch")
+        raise AsitError(
+            f"{CHOSEN_BY}: torchaudio is installed but does not load beside torch {torch.__version__} "
+            f"({' '.join(str(error).split())}); leave the option at its default, which does not need it, or "
+            "install the torchaudio built for this torch (the package registry's is linked against CUDA)"
+        ) from None

@@ -18,12 +18,11 @@ import soundfile
 import soxr
 
 from asit.errors import AsitError
-from asit.io import pipes, streams, torchaudio_module
+from asit.io import pipes, streams
 from asit.io.audio_files import check_content, check_file, unreadable
 
 # How far a segment may reach beyond the recording and is then cut (Kaldi extract-segments, --max-overshoot).
 MAX_OVERSHOOT = 0.5  # seconds
-RESAMPLERS = ("soxr", "torchaudio")
 _PCM_16 = np.float32(1 / 32768)  # a power of two: the samples stay what libsndfile makes of them
 _UNKNOWN_LENGTH = 2**62  # libsndfile's mark for a stream whose head does not tell its length
 _BLOCK = (
@@ -38,7 +37,6 @@ def read_audio(
     utt: str | None = None,
     *,
     resample: bool = False,
-    resampler: str = "soxr",
     channel: int | None = None,
     start: float = 0.0,
     end: float | None = None,
@@ -51,8 +49,7 @@ def read_audio(
         path: an audio file, or with `allow_pipes` a Kaldi command ``cmd |`` that writes one.
         rate: the rate that is wanted; None takes the file's.
         utt: named in error messages.
-        resample: convert another rate to `rate` instead of refusing it.
-        resampler: one of ``RESAMPLERS``; soxr at high quality, or torchaudio where it loads.
+        resample: convert another rate to `rate` (soxr, high quality) instead of refusing it.
         channel: which channel of several, from 0; None refuses files with more than one.
         start, end: seconds, to read a segment; `end` None or -1 reads to the end. An end less than half a
             second after the recording's is cut, as Kaldi does.
@@ -80,10 +77,7 @@ def read_audio(
         return samples, found
     if not resample:
         raise AsitError(f"{where}: expected {rate} Hz, found {found} Hz; resample the files or set --resample true")
-    if resampler == "torchaudio":
-        converted = torchaudio_module.resample(samples, found, rate)
-    else:
-        converted = np.ascontiguousarray(soxr.resample(samples, found, rate, quality="HQ"), dtype=np.float32)
+    converted = np.ascontiguousarray(soxr.resample(samples, found, rate, quality="HQ"), dtype=np.float32)
     if converted.size == 0:
         raise AsitError(f"{where}: {samples.size} samples at {found} Hz leave none at {rate} Hz; remove the clip")
     return converted, rate

@@ -1,8 +1,7 @@
 """Kaldi archives of float matrices.
 
-``ASIT_ARK_BACKEND`` or the argument `backend` picks what reads and writes them (:mod:`asit.kaldi.ark_backends`).
-``asit``, the default, reads the rows that are asked for and nothing else (:mod:`asit.kaldi.ark_codec`), with the
-arithmetic of Kaldi.
+Only the rows that are asked for are read (:mod:`asit.kaldi.ark_codec`), with the arithmetic of Kaldi.
+``ASIT_ARK_BACKEND=kaldiio`` or the argument `backend` has kaldiio read and write (:mod:`asit.kaldi.ark_kaldiio`).
 
 Compression methods (Kaldi ``CompressionMethod``): 0 none; 1 automatic (2, or 3 below nine rows); 2 one byte with
 percentiles per column, for speech features; 3 two bytes, range of the matrix; 4 two bytes, whole numbers
@@ -22,8 +21,8 @@ import numpy as np
 from asit.errors import AsitError
 from asit.io import atomic, pipes
 from asit.kaldi import ark_codec, ark_spec
-from asit.kaldi.ark_backends import Sink, load_backend, open_sink, read_array
 from asit.kaldi.ark_files import OpenFiles
+from asit.kaldi.ark_kaldiio import load_backend, read_array
 from asit.kaldi.table import key_problem
 
 _open_files = OpenFiles()
@@ -97,13 +96,13 @@ class ArkWriter:
         self.compression = compression
         self._library = load_backend(backend)
         self._temporary = atomic.temporary_name(self.ark_path)
-        self._sink: Sink | None = None
+        self._stream: IO[bytes] | None = None
         self._lines: dict[str, str] = {}
 
     def __enter__(self) -> ArkWriter:
         try:
             os.makedirs(os.path.dirname(self.ark_path) or ".", exist_ok=True)
-            self._sink = open_sink(self._library, self._temporary)
+            self._stream = open(self._temporary, "wb")
         except OSError as error:
             raise atomic.cannot_write(self.ark_path, error) from error
         return self
@@ -115,7 +114,8 @@ class ArkWriter:
             AsitError: a bad or repeated id, an empty array, other than one or two dimensions, a value that is
                 NaN or infinite.
         """
-        assert self._sink is not None, "ArkWriter is used in a with block"
+        stream = self._stream
+        assert stream is not None, "ArkWriter is used in a with block"
         array = np.ascontiguousarray(array, dtype=np.float32)
         where = f"{self.ark_path}: utterance '{utt}'"
         problem = key_problem(utt) or ("it is there already" if utt in self._lines else None)
@@ -127,7 +127,14 @@ class ArkWriter:
         if not finite.all():
             raise AsitError(f"{where}: {array.size - finite.sum()} of {array.size} values are NaN or infinite")
         try:
-            offset = self._sink.write(utt, array, self.compression)
+            offset = stream.tell() + len(utt.encode()) + 1
+            if self._library is not None:
+                stream.write(f"{utt} ".encode())
+                self._library.write_array(stream, array, compression_method=self.compression or None)
+            else:
+                head, values = ark_codec.encode(array, self.compression)
+                stream.write(f"{utt} ".encode() + head)
+                stream.write(values.data)
         except OSError as error:
             raise atomic.cannot_write(self.ark_path, error) from error
         except AsitError as error:
@@ -143,16 +150,15 @@ class ArkWriter:
             atomic.remove(self._temporary)
 
     def _close(self, keep: bool) -> None:
-        assert self._sink is not None
+        assert self._stream is not None
         if not keep:
-            with contextlib.suppress(OSError, RuntimeError):  # the error that ended the block is the one to show
-                self._sink.close()
+            with contextlib.suppress(OSError):  # the error that ended the block is the one to show
+                self._stream.close()
             return
         try:
-            self._sink.close()
-            with open(self._temporary, "rb+") as stream:
-                os.fsync(stream.fileno())
-                self._check_end(stream)
+            with self._stream:
+                self._stream.flush()
+                os.fsync(self._stream.fileno())
             if self.scp_path is not None:  # an old scp must never point into the new archive
                 atomic.remove(self.scp_path)
             os.replace(self._temporary, self.ark_path)
@@ -161,15 +167,6 @@ class ArkWriter:
             raise atomic.cannot_write(self.ark_path, error) from error
         if self.scp_path is not None:
             atomic.write_text(self.scp_path, "".join(self._lines.values()))
-
-    def _check_end(self, stream: IO[bytes]) -> None:
-        """The last matrix is complete in the file: a C++ stream does not always report a full disk."""
-        if self._lines:
-            offset = next(reversed(self._lines.values())).strip().rpartition(":")[2]
-            try:
-                ark_spec.check(stream, ark_spec.parse(f"{self._temporary}:{offset}"))
-            except AsitError:
-                raise AsitError(f"{self.ark_path}: was not written to its end: the disk is probably full") from None
 
 
 # --- internals -------------------------------------------------------------------------------------
@@ -195,7 +192,7 @@ def _read_file(spec: ark_spec.Spec, library: ModuleType | None) -> np.ndarray:
         if library is not None:
             _open_files.get(spec.path)  # refuses what must not be opened
             with open(spec.path, "rb") as stream:
-                return _cut(read_array(stream, spec, spec.path, library), spec)
+                return _cut(read_array(stream, spec, library), spec)
         try:
             return _read_range(spec)
         except OSError:
@@ -245,7 +242,7 @@ def _no_range(spec: ark_spec.Spec) -> AsitError:
 
 
 def _read_pipe(text: str, library: ModuleType | None) -> np.ndarray:
-    """The single matrix that a command writes; a temporary file serves all back ends."""
+    """The single matrix that a command writes, by way of a temporary file."""
     command = text.strip()
     inside = ""
     if command.endswith("]"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,6 +25,7 @@ from asit.kaldi.column_values import (
     parse_labels,
     parse_segment,
 )
+from asit.kaldi.strings import Columns, read_columns
 from asit.kaldi.table import read_table, read_text, write_table
 
 UTTERANCE_TABLES = ("feats.scp", "segments", "text", "vad.scp")  # and every utt2*
@@ -57,6 +58,16 @@ class DataDir:
         if not os.path.isdir(self.path):
             raise AsitError(f"{self.path}: no such data directory")
         return read_table(self.file(name), empty_values=name == "text")
+
+    def columns(self, name: str, check: Callable[[str], object]) -> Columns:
+        """A table in two buffers, for millions of lines; `check` sees every value and raises ValueError."""
+        columns = read_columns(self.file(name))
+        try:
+            for value in set(columns.values):
+                check(value)
+        except ValueError:
+            raise _first_problem(self.file(name), zip(*columns, strict=True), check) from None
+        return columns
 
     @cached_property
     def wav_scp(self) -> dict[str, str]:
@@ -298,9 +309,13 @@ def _converted(data: DataDir, name: str, convert):  # noqa: ANN001, ANN202 - a t
     try:
         return {key: convert(value) for key, value in table.items()}
     except ValueError:
-        for number, (key, value) in enumerate(table.items(), 1):
-            try:
-                convert(value)
-            except ValueError as error:
-                raise AsitError(f"{data.file(name)}:{number}: '{excerpt(key)}': {error}") from None
-        raise
+        raise _first_problem(data.file(name), table.items(), convert) from None
+
+
+def _first_problem(path: str, lines: Iterable[tuple[str, str]], check: Callable[[str], object]) -> AsitError:
+    for number, (key, value) in enumerate(lines, 1):
+        try:
+            check(value)
+        except ValueError as error:
+            return AsitError(f"{path}:{number}: '{excerpt(key)}': {error}")
+    raise AssertionError(f"{path}: no value that the check refuses")

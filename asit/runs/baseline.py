@@ -11,7 +11,7 @@ import numpy as np
 
 from asit import registry
 from asit.config import REQUIRED, Chosen, chosen, option, to_dict
-from asit.data.labelled import LabelledClips
+from asit.data.clips import Clips
 from asit.errors import AsitError
 from asit.features.stats import Stats
 from asit.kaldi.data_dir import DataDir
@@ -62,10 +62,9 @@ def baseline(settings: Settings) -> Record:
     train_dir = DataDir(settings.train_dir)
     task = registry.load("tasks", settings.task.name).Task(settings.task.settings, list(train_dir.labels))
     paths = {"train": settings.train_dir, "valid": settings.valid_dir, "test": settings.test_dir}
-    sets = {name: LabelledClips(path, task, UNUSED, settings.max_missing) for name, path in paths.items() if path}
+    sets = {name: Clips(path, task, UNUSED, settings.max_missing) for name, path in paths.items() if path}
     inputs = {
-        name: np.stack([statistics(feats, settings.deltas) for feats in clips.features()])
-        for name, clips in sets.items()
+        name: np.stack([statistics(feats, settings.deltas) for feats in clips.whole()]) for name, clips in sets.items()
     }
     mean, std = inputs["train"].mean(axis=0), inputs["train"].std(axis=0)
     inputs = {name: (x - mean) / np.maximum(std, 1e-6) for name, x in inputs.items()}
@@ -85,7 +84,7 @@ def baseline(settings: Settings) -> Record:
 
 
 def _chosen(
-    inputs: dict[str, np.ndarray], sets: dict[str, LabelledClips], task: Any, settings: Settings
+    inputs: dict[str, np.ndarray], sets: dict[str, Clips], task: Any, settings: Settings
 ) -> tuple[list[tuple[np.ndarray, Any]], float, float]:
     """(models, C, value on the validation set) of the best C; of C = 1 and nan without a validation set."""
     train = inputs["train"], sets["train"].targets

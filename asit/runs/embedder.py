@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from asit.config import group, option
-from asit.data.dataset import FeatureDataset
+from asit.data.features import Features
 from asit.errors import AsitError
 from asit.models import model_file
 from asit.models.classifier import Classifier, HeadSettings
@@ -81,14 +81,14 @@ class Embedder:
         self._network = Classifier(backbone.module, 2, head).eval().to(self.device)
         self.front_end, self._frames = backbone.front_end, backbone.frames
 
-    def open(self, data_dir: str) -> FeatureDataset:
+    def open(self, data_dir: str) -> Features:
         """The features of a data directory, after a look at how they were made.
 
         Raises:
             AsitError: another front end than the network's; names the option, the expected and the found value.
         """
         check_front_end(self.front_end, data_dir, self.path)
-        return FeatureDataset(data_dir, self.front_end.stats)
+        return Features(data_dir, self.front_end.stats)
 
     @torch.inference_mode()
     def vectors(self, feats: Iterable[np.ndarray]) -> np.ndarray:

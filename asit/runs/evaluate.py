@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from asit.config import REQUIRED, group, option
-from asit.data.labelled import LabelledClips
+from asit.data.clips import Clips
 from asit.io.atomic import write_text
 from asit.kaldi.table import write_table
 from asit.models.trained import check_front_end, load_model
@@ -50,10 +50,8 @@ def evaluate(settings: Settings) -> Record:
     use_threads(settings.threads, 1)
     model = load_model(settings.model, pick_device(settings.ngpu))
     check_front_end(model.front_end, settings.data_dir, settings.model)
-    clips = LabelledClips(settings.data_dir, model.task, model.front_end.stats, settings.max_missing)
-    scores = windows.score(
-        model.classifier, model.task, clips.features(), model.front_end, model.frames, settings.windows
-    )
+    clips = Clips(settings.data_dir, model.task, model.front_end.stats, settings.max_missing)
+    scores = windows.score(model.classifier, model.task, clips.whole(), model.front_end, model.frames, settings.windows)
     return write_result(
         settings.out_dir,
         model.task,
@@ -69,7 +67,7 @@ def evaluate(settings: Settings) -> Record:
 def write_result(
     folder: str,
     task: Any,
-    clips: LabelledClips,
+    clips: Clips,
     scores: np.ndarray,
     began: float,
     *,

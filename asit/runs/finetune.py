@@ -15,9 +15,7 @@ import yaml
 
 from asit import registry
 from asit.config import REQUIRED, Chosen, chosen, group, option, to_dict
-from asit.data.clips import ClipDataset
-from asit.data.collate import collate_clips
-from asit.data.labelled import LabelledClips
+from asit.data.clips import Clips, collate_clips
 from asit.data.targets import MultiHot
 from asit.errors import AsitError
 from asit.features.stats import Stats
@@ -110,7 +108,8 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
     for name, path in (("train", settings.train_dir), ("valid", settings.valid_dir)):
         if path:
             check_front_end(backbone.front_end, path, settings.init)
-            sets[name] = LabelledClips(path, task, backbone.front_end.stats, settings.max_missing)
+            stats, frames = backbone.front_end.stats, backbone.frames
+            sets[name] = Clips(path, task, stats, settings.max_missing, frames=frames, seed=train.seed)
             log.info("%s: %d of %d clips of %s", name, len(sets[name]), sets[name].expected, path)
     targets = sets["train"].training_targets()
     plan = plan_of(train, len(targets), place, class_weights(targets) if settings.balance_classes else None)
@@ -141,9 +140,7 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
         write_text(out_dir / "config.yaml", yaml.safe_dump(to_dict(settings), sort_keys=False))
     best = BestWeights(task.greater_is_better)
     validation = Validation(settings, task, backbone, sets.get("valid"), learner, best, steps)
-    wanted = targets if isinstance(targets, MultiHot) else torch.from_numpy(targets)
-    clips = ClipDataset(sets["train"].dataset, backbone.frames, wanted, random_crop=True, seed=train.seed)
-    batches = batches_of(train, clips, plan, collate_clips, place)
+    batches = batches_of(train, sets["train"], plan, collate_clips, place)
     groups = param_groups(classifier, settings.layer_decay, classifier.backbone.num_layers)
     Loop(
         learner,
@@ -181,7 +178,7 @@ class Validation:
         settings: Settings,
         task: Any,
         backbone: Any,
-        clips: LabelledClips | None,
+        clips: Clips | None,
         learner: FineTuner,
         best: BestWeights,
         steps: int,
@@ -200,7 +197,7 @@ class Validation:
         scores = windows.score(
             module,
             self.task,
-            self.clips.features(),
+            self.clips.whole(),
             self.backbone.front_end,
             self.backbone.frames,
             self.settings.windows,

@@ -17,7 +17,7 @@ import numpy as np
 
 from asit import registry
 from asit.config import REQUIRED, Chosen, chosen, group, option, to_dict
-from asit.data.labelled import LabelledClips
+from asit.data.clips import Clips
 from asit.errors import AsitError
 from asit.kaldi.data_dir import DataDir
 from asit.models.trained import check_front_end
@@ -68,10 +68,10 @@ def knn(settings: Settings) -> Record:
         settings.task.settings, list(DataDir(settings.train_dir).labels)
     )
 
-    def embedded(path: str) -> tuple[LabelledClips, np.ndarray]:
+    def embedded(path: str) -> tuple[Clips, np.ndarray]:
         check_front_end(embedder.front_end, path, settings.model)
-        clips = LabelledClips(path, task, embedder.front_end.stats, settings.max_missing)
-        return clips, unit_length(embedder.vectors(clips.features()))
+        clips = Clips(path, task, embedder.front_end.stats, settings.max_missing)
+        return clips, unit_length(embedder.vectors(clips.whole()))
 
     train, memory = embedded(settings.train_dir)
     ks = sorted({k for k in settings.k if k <= len(train)})

@@ -12,9 +12,8 @@ import yaml
 
 from asit import registry
 from asit.config import Chosen, chosen, group, option, to_dict
-from asit.data.collate import collate_crops
-from asit.data.crops import CropDataset, CropSettings
-from asit.data.dataset import FeatureDataset
+from asit.data.crops import Crops, CropSettings, collate_crops
+from asit.data.features import Features
 from asit.errors import AsitError, excerpt
 from asit.features.mel import mel_centres
 from asit.io.atomic import write_text
@@ -60,8 +59,8 @@ def pretrain(settings: PretrainSettings) -> None:
 
 def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) -> None:
     train = settings.train
-    features = FeatureDataset(settings.data_dir)
-    crops = CropDataset(features, settings.crops, train.seed)
+    features = Features(settings.data_dir)
+    crops = Crops(features, settings.crops, train.seed)
     plan = plan_of(train, len(crops), place, crops.weights)
     steps = train.total_steps(plan.steps_per_epoch)
     who = run_dir.identity(settings, data=features.digest(), global_batch=plan.global_batch)
@@ -104,14 +103,14 @@ def build_learner(settings: PretrainSettings, mels: int, steps: int, steps_per_e
         ) from None
 
 
-def picture_axes(features: FeatureDataset) -> Axes:
+def picture_axes(features: Features) -> Axes:
     """Seconds and Hz of the features' frames and mel bins."""
     front_end = features.front_end
     hertz = mel_centres(front_end.num_mel_bins, front_end.low_freq, front_end.high_edge)
     return Axes(front_end.frame_shift / 1000, hertz if features.num_mels == len(hertz) else None)
 
 
-def worries(settings: PretrainSettings, crops: CropDataset, steps: int) -> list[str]:
+def worries(settings: PretrainSettings, crops: Crops, steps: int) -> list[str]:
     """What is known to make pretraining useless or harmful, found before it starts."""
     found = []
     if crops.hours < SMALL_POOL_HOURS and getattr(settings.method.settings, "cls_prototypes", 0) > FEW_PROTOTYPES:
@@ -129,7 +128,7 @@ def worries(settings: PretrainSettings, crops: CropDataset, steps: int) -> list[
     return found
 
 
-def _export(learner: Any, features: FeatureDataset, settings: PretrainSettings, out_dir: Path, steps: int) -> None:
+def _export(learner: Any, features: Features, settings: PretrainSettings, out_dir: Path, steps: int) -> None:
     backbone = learner.backbone(settings.export)
     stats = features.stats
     model_file.save(

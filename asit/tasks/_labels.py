@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asit.errors import AsitError, excerpt, nearest
-from asit.kaldi.column_values import NO_LABEL
+from asit.kaldi.column_values import parse_labels
 
 
 class LabelMap:
@@ -41,7 +41,10 @@ class LabelMap:
         return rows
 
     def _row(self, text: str, utt: str, source: str) -> list[int]:
-        names = [name for name in text.split(",") if name and text != NO_LABEL]
+        try:
+            names = parse_labels(text)
+        except ValueError as error:
+            raise AsitError(f"{source}: utterance {excerpt(utt)}: {error}") from None
         for name in names:
             if name not in self.index:
                 raise AsitError(

@@ -306,7 +306,7 @@ def _cases() -> list[Case]:
         add(export, "pretrain", "os:replace", moment, (1,), r"backbone\.safetensors$", fast=(1,))
         add(export, "pretrain", "os:replace", moment, (1,), r"done\.json$")
     loaders = "A loader's worker killed, or their parent"
-    item = "asit.data.crops:CropDataset.__getitem__"
+    item = "asit.data.crops:Crops.__getitem__"
     add(loaders, "pretrain", item, "before", (3, 9), workers=2, worker=True)
     add(loaders, "pretrain", UPDATE, "before", (3, 8), workers=2)
     averaging = "Killed in fine-tuning with averaged weights"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asit.config import REQUIRED, option, parse
-from asit.data.dataset import FeatureDataset
+from asit.data.features import Features
 from asit.errors import command
 from asit.features.stats import Stats
 
@@ -26,7 +26,7 @@ class Settings:
 def main() -> None:
     """Entry point."""
     path = parse(Settings).data_dir
-    frames = int(FeatureDataset(path, Stats(MEAN, STD, 1)).num_frames.sum())
+    frames = int(Features(path, Stats(MEAN, STD, 1)).num_frames.sum())
     Stats(MEAN, STD, frames).save(Path(path, "stats.yaml"))
     print(f"{path}/stats.yaml: mean {MEAN}, standard deviation {STD}, as published for AudioSet")
 

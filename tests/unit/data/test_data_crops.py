@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asit.config import to_dict
-from asit.data.clips import ClipDataset
-from asit.data.collate import collate_clips, collate_crops
-from asit.data.crops import CropDataset, CropSettings, fill_up, pieces_of_crop
-from asit.data.dataset import FeatureDataset
+from asit.data.clips import Clips, collate_clips
+from asit.data.crops import Crops, CropSettings, collate_crops, pieces_of_crop
+from asit.data.features import Features
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.kaldi.ark import ArkWriter
 from asit.kaldi.strings import Strings
 from asit.kaldi.table import write_table
+from asit.tasks import tagging
 
 MELS = 40
 LENGTHS = {"a": 30, "b": 12, "c": 100, "d": 20}
@@ -41,16 +41,13 @@ def make(path, lengths=LENGTHS):
 
 @pytest.fixture
 def data(tmp_path):
-    return FeatureDataset(make(tmp_path / "my pool"))
+    return Features(make(tmp_path / "my pool"))
 
 
 def test_reading(data):
     assert list(data.utts) == list(LENGTHS)
     assert data.num_frames.tolist() == list(LENGTHS.values())
     assert data.read(2, 10, 13)[:, 0].tolist() == [2010, 2011, 2012]
-    assert data[1]["feats"].shape == (12, MELS)
-    assert data.labels() == ["y", "x"]
-    assert data.label_strings() == ["x,y", "y", "y", "y"]
     assert data.hours == pytest.approx(162 * 0.01 / 3600)
 
 
@@ -58,7 +55,7 @@ def test_ranges_of_ranges(tmp_path):
     path = make(tmp_path / "d", {"a": 30})
     write_table(path / "feats.scp", {"a": f"{path}/f.ark:2[5:24]"})
     write_table(path / "utt2num_frames", {"a": "20"})
-    data = FeatureDataset(path)
+    data = Features(path)
     assert data.read(0, 3, 6)[:, 0].tolist() == [8, 9, 10]
     assert len(data.read(0)) == 20
 
@@ -71,7 +68,7 @@ def test_a_missing_file_names_its_maker(tmp_path, name, remedy):
     path = make(tmp_path / "d")
     (path / name).unlink()
     with pytest.raises(AsitError, match=f"{name}.*{remedy}"):
-        FeatureDataset(path)
+        Features(path)
 
 
 def test_nan_names_the_utterance(tmp_path):
@@ -79,7 +76,7 @@ def test_nan_names_the_utterance(tmp_path):
     content = (path / "f.ark").read_bytes()  # the writer refuses NaN, so a value is replaced
     assert content.count(np.float32(2050).tobytes()) == MELS
     (path / "f.ark").write_bytes(content.replace(np.float32(2050).tobytes(), np.float32(np.nan).tobytes(), 1))
-    data = FeatureDataset(path)
+    data = Features(path)
     data.read(2, 0, 10)
     with pytest.raises(AsitError, match="utterance c: features hold NaN"):
         data.read(2)
@@ -89,16 +86,16 @@ def test_tables_that_disagree_are_refused(tmp_path):
     path = make(tmp_path / "d")
     write_table(path / "utt2num_frames", {"a": "30", "b": "12", "c": "99"})
     with pytest.raises(AsitError, match="utterance d is not in both"):
-        FeatureDataset(path)
+        Features(path)
     write_table(path / "utt2num_frames", {"a": "30", "b": "15", "c": "99", "d": "20"})
     with pytest.raises(AsitError, match="utterance b"):
-        FeatureDataset(path).read(1)
+        Features(path).read(1)
 
 
 def test_the_digest_tells_data_apart(tmp_path, data):
     same, other = make(tmp_path / "same"), make(tmp_path / "other", {**LENGTHS, "e": 9})
-    assert FeatureDataset(same).digest() == data.digest() != FeatureDataset(other).digest()
-    assert FeatureDataset(same, Stats(1.0, 2.0, 3)).digest() != data.digest()
+    assert Features(same).digest() == data.digest() != Features(other).digest()
+    assert Features(same, Stats(1.0, 2.0, 3)).digest() != data.digest()
 
 
 @settings(deadline=None)
@@ -112,20 +109,20 @@ def test_strings_in_one_buffer(words):
 
 
 def test_crops_are_rows_of_the_clip_and_depend_on_the_sample_alone(data):
-    crops = CropDataset(data, CropSettings(global_frames=16, local_frames=5, local_crops=3), seed=1)
+    crops = Crops(data, CropSettings(global_frames=16, local_frames=5, local_crops=3), seed=1)
     item = crops[2, 77]
     assert item["global"].shape == (2, 16, MELS)
     assert item["local"].shape == (3, 5, MELS)
     for crop in [*item["global"], *item["local"]]:
         assert np.array_equal(np.diff(crop[:, 0]), np.ones(len(crop) - 1))
         assert 2000 <= crop[0, 0] <= 2100 - len(crop)
-    again = CropDataset(data, CropSettings(global_frames=16, local_frames=5, local_crops=3), seed=1)[2, 77]
+    again = Crops(data, CropSettings(global_frames=16, local_frames=5, local_crops=3), seed=1)[2, 77]
     assert all(np.array_equal(item[k], again[k]) for k in ("global", "local"))
     assert not np.array_equal(item["global"], crops[2, 78]["global"])
 
 
 def test_offsets_are_uniform(data):
-    crops = CropDataset(data, CropSettings(global_frames=16), seed=0)
+    crops = Crops(data, CropSettings(global_frames=16), seed=0)
     starts = np.array([crops[3, n]["global"][:, 0, 0] for n in range(600)]) - 3000
     assert np.bincount(starts.ravel().astype(int), minlength=5).min() > 180  # of 240 expected
     assert abs(np.corrcoef(starts.T)[0, 1]) < 0.15
@@ -142,29 +139,28 @@ def test_a_rolled_crop_is_a_crop_of_the_rolled_clip(frames, length, shift, seed)
 
 
 def test_short_clips_are_padded_with_silence_or_repeated(data):
-    item = CropDataset(data, CropSettings(global_frames=16), 0)[1, 0]
+    item = Crops(data, CropSettings(global_frames=16), 0)[1, 0]
     assert item["padded"].tolist() == [True, True]
     assert item["global"][0, 12:].min() == pytest.approx(-15.942385)
-    tiled = CropDataset(data, CropSettings(global_frames=16, pad="tile"), 0)[1, 0]["global"][0]
+    tiled = Crops(data, CropSettings(global_frames=16, pad="tile"), 0)[1, 0]["global"][0]
     assert np.array_equal(tiled[12:], tiled[:4])
-    assert fill_up(tiled, 16, 0.0, "silence") is tiled
 
 
 def test_skipped_clips_are_counted(data, caplog):
     caplog.set_level("INFO")
-    crops = CropDataset(data, CropSettings(global_frames=16, short_clips="skip", draw="length"), 0)
+    crops = Crops(data, CropSettings(global_frames=16, short_clips="skip", draw="length"), 0)
     assert crops.pool.tolist() == [0, 2, 3]
     assert crops.weights.tolist() == [30, 100, 20]
     assert crops.padded_share == 0
     assert "1 clips" in caplog.text
-    assert CropDataset(data, CropSettings(global_frames=16, draw="crops"), 0).weights.tolist() == [15, 1, 85, 5]
-    assert CropDataset(data, CropSettings(global_frames=16), 0).padded_share == 0.25
+    assert Crops(data, CropSettings(global_frames=16, draw="crops"), 0).weights.tolist() == [15, 1, 85, 5]
+    assert Crops(data, CropSettings(global_frames=16), 0).padded_share == 0.25
     with pytest.raises(AsitError, match=r"none of the 4 clips has 500 frames \(longest: 100\)"):
-        CropDataset(data, CropSettings(global_frames=500, short_clips="skip"), 0)
+        Crops(data, CropSettings(global_frames=500, short_clips="skip"), 0)
 
 
 def test_a_batch_of_crops(data):
-    crops = CropDataset(data, CropSettings(global_frames=16, local_frames=8, local_crops=2), 0)
+    crops = Crops(data, CropSettings(global_frames=16, local_frames=8, local_crops=2), 0)
     items = [crops[i, i] for i in range(3)]
     batch = collate_crops(items)
     assert batch["global_crops"].shape == (2, 3, 1, 16, MELS)
@@ -172,18 +168,40 @@ def test_a_batch_of_crops(data):
     assert batch["padded"].tolist() == [[False, True, False]] * 2
     assert batch["utts"] == ["a", "b", "c"]
     assert torch.equal(batch["global_crops"][1, 2, 0], torch.from_numpy(items[2]["global"][1]))
-    assert "local_crops" not in collate_crops([CropDataset(data, CropSettings(global_frames=16), 0)[0, 0]])
+    assert "local_crops" not in collate_crops([Crops(data, CropSettings(global_frames=16), 0)[0, 0]])
 
 
-def test_whole_clips(data):
-    clips = ClipDataset(data, 25, torch.tensor([1, 0, 0, 0]))
-    batch = collate_clips([clips[i, i] for i in range(4)])
+def clips(path, frames, seed=0):
+    task = tagging.Task(tagging.Settings(), ["y", "x"])
+    return Clips(str(path), task, Stats(0.0, 0.5, 1), frames=frames, seed=seed)
+
+
+def test_clips_of_one_length(data):
+    found = clips(data.path, 25)
+    batch = collate_clips([found[i, i] for i in range(4)])
     assert batch["feats"].shape == (4, 1, 25, MELS)
     assert batch["lengths"].tolist() == [25, 12, 25, 20]
-    assert batch["targets"].tolist() == [1, 0, 0, 0]
-    assert batch["feats"][2, 0, 0, 0] == 2000
+    assert batch["targets"].tolist() == [[1, 1], [1, 0], [1, 0], [1, 0]]
+    assert batch["utts"] == list(LENGTHS)
     assert batch["feats"][1, 0, 12:].max() == pytest.approx(-15.942385)
-    random = ClipDataset(data, 25, random_crop=True)
-    starts = {random[2, n]["feats"][0, 0] for n in range(20)}
+    starts = {found[2, n]["feats"][0, 0] for n in range(20)}
     assert len(starts) > 10
-    assert random[2, 3]["feats"][0, 0] == random[2, 3]["feats"][0, 0]
+    assert clips(data.path, 25)[2, 3]["feats"][0, 0] == found[2, 3]["feats"][0, 0]
+    assert starts != {clips(data.path, 25, seed=1)[2, n]["feats"][0, 0] for n in range(20)}
+
+
+def test_whole_clips_of_those_that_are_labelled(data):
+    write_table(data.path / "utt2label", {"b": "x", "d": "-"})
+    found = clips(data.path, 25)
+    assert [len(feats) for feats in found.whole()] == [12, 20]
+    assert found[1, 0]["feats"][0, 0] == 3000
+    assert found.targets.tolist() == [[0, 1], [0, 0]]
+    with pytest.raises(AsitError, match="utterance a has features but no label"):
+        found.training_targets()
+
+
+@pytest.mark.parametrize(("labels", "problem"), [("x,,y", "an id is empty"), ("x,x", "a label is given twice")])
+def test_malformed_labels_name_the_line(data, labels, problem):
+    write_table(data.path / "utt2label", {"a": "x", "b": labels})
+    with pytest.raises(AsitError, match=f"utt2label:2: 'b': {problem}"):
+        clips(data.path, 25)

@@ -12,18 +12,15 @@ CLASSES = 7
 ROWS = st.lists(st.lists(st.integers(0, CLASSES - 1), unique=True, max_size=4), min_size=1, max_size=12)
 
 
-@given(ROWS, st.randoms())
-def test_everything_agrees_with_the_dense_matrix(rows, random):
+@given(ROWS)
+def test_everything_agrees_with_the_dense_matrix(rows):
     dense = np.zeros((len(rows), CLASSES), dtype=np.float32)
     for i, row in enumerate(rows):
         dense[i, row] = 1.0
     sparse = MultiHot.of_rows(rows, CLASSES)
     assert len(sparse) == len(rows)
     assert np.array_equal(sparse.dense(), dense)
-    assert np.array_equal(np.stack([sparse[i].numpy() for i in range(len(rows))]), dense)
+    assert np.array_equal(np.stack([sparse[i] for i in range(len(rows))]), dense)
     assert np.array_equal(sparse.counts(), dense.sum(0))
     values = np.arange(1.0, CLASSES + 1)
     assert np.allclose(sparse.sums(values), dense @ values)
-    order = np.array([random.randrange(len(rows)) for _ in rows])
-    assert np.array_equal(sparse.take(order).dense(), dense[order])
-    assert sparse.take(np.arange(len(rows))) is sparse

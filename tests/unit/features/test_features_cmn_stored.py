@@ -11,7 +11,7 @@ import soundfile
 import yaml
 
 from asit.config import from_dict, load, to_dict
-from asit.data.dataset import FeatureDataset
+from asit.data.features import Features
 from asit.errors import AsitError
 from asit.features import fbank
 from asit.features.collect import CollectSettings, collect
@@ -66,7 +66,7 @@ def test_inference_sees_what_was_extracted(tmp_path: Path, window: int) -> None:
 
 def test_padding_is_what_the_front_end_makes_of_silence(tmp_path: Path) -> None:
     write_corpus(tmp_path, CMN)
-    pool = FeatureDataset(tmp_path / "data")
+    pool = Features(tmp_path / "data")
     assert abs(pool.stats.mean) < 1e-5
     assert pool.silence == pytest.approx(0, abs=1e-5)
     for chosen in (PLAIN, CMN):

@@ -15,14 +15,13 @@ import soundfile
 from fbank_reference import reference, tolerance
 
 from asit.errors import AsitError
+from asit.features import torchaudio_fbank
 from asit.features.extract import ExtractSettings, extract
 from asit.features.fbank import Fbank, FbankSettings
 from asit.features.torchaudio_fbank import TorchaudioFbank
-from asit.io import torchaudio_module
-from asit.io.audio import read_audio
 from asit.kaldi.data_dir import write_data_dir
 
-OPTION = "--backend torchaudio (default: asit)"
+OPTION = torchaudio_fbank.CHOSEN_BY
 
 
 @functools.cache
@@ -89,21 +88,9 @@ def test_a_clip_too_short_is_the_same_error(torchaudio) -> None:
         TorchaudioFbank()(np.zeros(399, np.float32), "a")
 
 
-def test_resampler_keeps_a_tone(torchaudio, tmp_path) -> None:
-    """Away from the ends both resamplers keep a tone below both Nyquist frequencies."""
-    path = tmp_path / "tone.wav"
-    soundfile.write(path, 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000), 16000, subtype="FLOAT")
-    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)
-    for resampler in ("soxr", "torchaudio"):
-        samples, rate = read_audio(path, 8000, resample=True, resampler=resampler)
-        assert rate == 8000
-        assert samples.dtype == np.float32
-        np.testing.assert_allclose(samples[200:-200], expected[200:-200], atol=2e-3)
-
-
 def test_extraction_with_it(torchaudio, data_dir, tmp_path) -> None:
     out = tmp_path / "out"
-    chosen = {"backend": "torchaudio", "resampler": "torchaudio", "resample": True}
+    chosen = {"backend": "torchaudio"}
     assert extract(ExtractSettings(data_dir=data_dir.path, out_dir=str(out), name="raw", **chosen)) == (1, 1)
     assert "backend" not in (out / "raw.fbank.yaml").read_text(), "equal features: models and data sets still fit"
 
@@ -111,7 +98,7 @@ def test_extraction_with_it(torchaudio, data_dir, tmp_path) -> None:
 def test_not_installed(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torchaudio", None)
     with pytest.raises(AsitError) as error:
-        torchaudio_module.load("compliance.kaldi", OPTION)
+        torchaudio_fbank.load()
     assert str(error.value) == (
         f"{OPTION}: torchaudio is not installed; leave the option at its default, which does not need it, or pip "
         "install 'asit[torchaudio]'"
@@ -126,11 +113,11 @@ def test_installed_for_another_torch(monkeypatch, error) -> None:
     def fail(name):
         raise error
 
-    real = torchaudio_module.importlib.import_module
-    monkeypatch.setattr(torchaudio_module.importlib, "import_module", lambda n: fail(n) if "audio" in n else real(n))
+    real = torchaudio_fbank.importlib.import_module
+    monkeypatch.setattr(torchaudio_fbank.importlib, "import_module", lambda n: fail(n) if "audio" in n else real(n))
     expected = r"does not load beside torch [^ ]+ \((Could not load|libcudart).*linked against CUDA"
     with pytest.raises(AsitError, match=expected) as found:
-        torchaudio_module.load("compliance.kaldi", OPTION)
+        torchaudio_fbank.load()
     assert "\n" not in str(found.value)
 
 
@@ -138,13 +125,12 @@ def test_a_fault_elsewhere_is_not_blamed_on_it(monkeypatch) -> None:
     def fail(name):
         raise ModuleNotFoundError("No module named 'zlib'", name="zlib")
 
-    monkeypatch.setattr(torchaudio_module.importlib, "import_module", fail)
+    monkeypatch.setattr(torchaudio_fbank.importlib, "import_module", fail)
     with pytest.raises(ModuleNotFoundError, match="zlib"):
-        torchaudio_module.load("compliance.kaldi", OPTION)
+        torchaudio_fbank.load()
 
 
-@pytest.mark.parametrize("option", ["--backend", "--resampler"])
-def test_the_command_says_so_before_it_touches_anything(data_dir, tmp_path, option) -> None:
+def test_the_command_says_so_before_it_touches_anything(data_dir, tmp_path) -> None:
     """In a process where torchaudio cannot be found, as on most machines."""
     out = tmp_path / "out"
     out.mkdir()
@@ -152,9 +138,9 @@ def test_the_command_says_so_before_it_touches_anything(data_dir, tmp_path, opti
     words = ["--data-dir", data_dir.path, "--out-dir", str(out), "--name", "raw", "--num-mel-bins", "40"]
     code = "import sys; sys.modules['torchaudio'] = None; from asit.bin.make_fbank import main; sys.exit(main())"
     shown = subprocess.run(
-        [sys.executable, "-c", code, *words, option, "torchaudio"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *words, "--backend", "torchaudio"], capture_output=True, text=True, check=False
     )
     assert shown.returncode == 1
     assert shown.stderr.count("\n") == 1
-    assert f"error: {option} torchaudio" in shown.stderr
+    assert "error: --backend torchaudio" in shown.stderr
     assert os.listdir(out) == ["raw.ark"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asit.errors import AsitError
 from asit.kaldi.ark import ArkWriter, read_matrix, read_vector
-from asit.kaldi.ark_backends import BACKENDS, load_backend
+from asit.kaldi.ark_kaldiio import BACKENDS, load_backend
 from asit.kaldi.table import read_table
 
 ALL = list(BACKENDS)
@@ -47,7 +47,7 @@ def test_all_write_the_same_bytes(tmp_path):
         (tmp_path / backend).mkdir()
         write(tmp_path / backend, {"u1": MATRIX, "u2": MATRIX}, backend)
         found.append((tmp_path / backend / "my feats.ark").read_bytes())
-    assert found == found[:1] * 3
+    assert found[0] == found[1]
 
 
 # Half a step of each code: one byte between percentiles (2), two or one bytes over a range.
@@ -246,10 +246,10 @@ def test_bad_utterances_are_named(tmp_path, backend):
 
 
 def test_missing_backend_says_how_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "kaldi_native_io", None)
-    with pytest.raises(AsitError, match=r"pip install 'asit\[native-io\]'"):
-        load_backend("kaldi_native_io")
-    monkeypatch.setenv("ASIT_ARK_BACKEND", "kaldi-native-io")
+    monkeypatch.setitem(sys.modules, "kaldiio.matio", None)
+    with pytest.raises(AsitError, match="pip install kaldiio"):
+        load_backend("kaldiio")
+    monkeypatch.setenv("ASIT_ARK_BACKEND", "kaldiio")
     with pytest.raises(AsitError, match="default one, ASIT_ARK_BACKEND=asit"):
         read_matrix("f.ark:2")
     with pytest.raises(AsitError, match="did you mean 'kaldiio'"):

@@ -35,7 +35,7 @@ AWKWARD = [
 
 
 class Clips:
-    """What write_result reads of LabelledClips."""
+    """What write_result reads of the clips."""
 
     def __init__(self, labels, targets):
         self.targets = np.array(targets)

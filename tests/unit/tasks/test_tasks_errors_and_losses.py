@@ -45,8 +45,8 @@ def test_a_clip_with_none_of_the_tags():
     task = make(tagging)
     strings = ["-", "alfa,charlie", "-"]
     assert task.targets(strings).tolist() == [[0, 0, 0], [1, 0, 1], [0, 0, 0]]
-    assert task.multi_hot(strings).take(np.array([1, 0, 2])).counts().tolist() == [1, 0, 1]
-    assert torch.equal(task.multi_hot(strings)[2], torch.zeros(3))
+    assert task.multi_hot(strings).counts().tolist() == [1, 0, 1]
+    assert task.multi_hot(strings)[2].tolist() == [0, 0, 0]
     with pytest.raises(AsitError, match=r"utterance u1: expected one label, found 0 in '-'.*tagging"):
         make(classification).targets(["-"], ["u1"])
     with pytest.raises(AsitError, match="unknown label '-'"):

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,11 +15,12 @@ from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.kaldi.ark import read_rows
 from asit.kaldi.strings import Strings, positive_integers, read_columns
-from asit.kaldi.table import read_table
+
+Piece = tuple[int, int]  # rows [first, last) of a clip
 
 
-class FeatureDataset:
-    """A data directory with features: ``feats.scp``, ``utt2num_frames``, ``conf/fbank.yaml``, ``stats.yaml``.
+class Features:
+    """The features of a data directory: ``feats.scp``, ``utt2num_frames``, ``conf/fbank.yaml``, ``stats.yaml``.
 
     ``stats``: use these instead of the directory's own (fine-tuning with a pretrained front end).
 
@@ -54,10 +54,6 @@ class FeatureDataset:
     def __len__(self) -> int:
         return len(self.utts)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """``{"utt": str, "feats": float32 (T, F)}``: a whole clip, normalised."""
-        return {"utt": self.utts[index], "feats": self.normalise(self.read(index))}
-
     def read(self, index: int, first: int = 0, last: int | None = None) -> np.ndarray:
         """Rows [first, last) of a clip as stored, float32 (last - first, F).
 
@@ -82,6 +78,14 @@ class FeatureDataset:
             )
         return rows
 
+    def read_pieces(self, index: int, pieces: list[Piece]) -> list[np.ndarray]:
+        """The pieces' rows. Near pieces are read as one; far ones, of long recordings, each for itself."""
+        first, last = min(a for a, _ in pieces), max(b for _, b in pieces)
+        if last - first <= 2 * sum(b - a for a, b in pieces):
+            span = self.read(index, first, last)
+            return [span[a - first : b - first] for a, b in pieces]
+        return [self.read(index, a, b) for a, b in pieces]
+
     def normalise(self, feats: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """(x - mean) / (2 std), float32, as SSAST and ASiT do; written to `out` where it is given."""
         out = np.subtract(feats, np.float32(self.stats.mean), out=out, dtype=np.float32)
@@ -96,31 +100,6 @@ class FeatureDataset:
     def hours(self) -> float:
         """Duration of all clips by their frames."""
         return float(self.num_frames.sum()) * self.front_end.frame_shift / 3.6e6
-
-    def labels(self) -> list[str]:
-        """Class names in index order, from ``labels.txt``.
-
-        Raises:
-            AsitError: missing file, or indices that are not 0, 1, 2, ...
-        """
-        path = self._file("labels.txt", "the recipe's data stage")
-        table = read_table(path, check_order=False)
-        if sorted(table.values()) != sorted(map(str, range(len(table)))):
-            raise AsitError(f"{path}: expected 'label index' lines with the indices 0 to {len(table) - 1}, each once")
-        return sorted(table, key=lambda name: int(table[name]))
-
-    def label_strings(self) -> list[str]:
-        """The value of ``utt2label`` (labels separated by commas) of every clip, in order.
-
-        Raises:
-            AsitError: missing file or utterance.
-        """
-        path = self._file("utt2label", "the recipe's data stage")
-        table = read_table(path)
-        for utt in self.utts:
-            if utt not in table:
-                raise AsitError(f"{path}: utterance {utt} of feats.scp has no label; add its line")
-        return [table[utt] for utt in self.utts]
 
     def digest(self) -> str:
         """Hash of what a run's order and values depend on: ids, frame counts, front end, mean and std, and the features
