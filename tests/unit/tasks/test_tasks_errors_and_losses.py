@@ -49,7 +49,7 @@ def test_a_clip_with_none_of_the_tags():
     assert task.multi_hot(strings)[2].tolist() == [0, 0, 0]
     with pytest.raises(AsitError, match=r"utterance u1: expected one label, found 0 in '-'.*tagging"):
         make(classification).targets(["-"], ["u1"])
-    with pytest.raises(AsitError, match="unknown label '-'"):
+    with pytest.raises(AsitError, match="label '-' means"):
         task.targets(["alfa,-"], ["u1"])
 
 
