@@ -4,7 +4,7 @@
 #   tools/test.sh                       everything but the cluster tests
 #   tools/test.sh --cluster             also these: they start Slurm and Grid Engine on this machine (about 5 minutes);
 #                                       those whose packages are missing are skipped and say so, see
-#                                       tools/install_cluster_packages.sh
+#                                       tools/dev/install_cluster_packages.sh
 #   tools/test.sh tests/unit -k ark     other arguments are pytest's
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -23,7 +23,7 @@ export ASIT_EXTRAS=test
 cores=$(python -c 'import os; print(min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2))')
 log "Checking the form of the code (about 10 seconds)"
 lint=0
-tools/lint.sh || lint=$?
+tools/dev/lint.sh || lint=$?
 log "Running the tests in $cores processes (up to 10 minutes)"
 tests=0
 python -m pytest -q -n "$cores" --dist worksteal --ignore=tests/cluster ${arguments[@]+"${arguments[@]}"} || tests=$?

@@ -187,7 +187,7 @@ def reason_to_skip() -> str:
     absent = missing(["qsub", "qconf", "qstat", "sge_qmaster"]) + (
         [] if (HOME / "sge_execd").exists() else ["sge_execd"]
     )
-    how = f"tools/install_cluster_packages.sh, or apt-get install {PACKAGES}"
+    how = f"tools/dev/install_cluster_packages.sh, or apt-get install {PACKAGES}"
     if absent:
         return f"no Grid Engine here ({', '.join(absent)}): {how}"
     if os.getuid() != 0:

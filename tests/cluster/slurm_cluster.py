@@ -131,5 +131,6 @@ def reason_to_skip() -> str:
     """Why it cannot be brought up here; empty when it can."""
     absent = missing(COMMANDS)
     if absent:
-        return f"no Slurm here ({', '.join(absent)}): tools/install_cluster_packages.sh, or apt-get install {PACKAGES}"
+        how = f"tools/dev/install_cluster_packages.sh, or apt-get install {PACKAGES}"
+        return f"no Slurm here ({', '.join(absent)}): {how}"
     return ""

@@ -44,7 +44,7 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-REFERENCE = load(ROOT / "tools/document_commands.py")
+REFERENCE = load(ROOT / "tools/dev/document_commands.py")
 SETTINGS = {REFERENCE.command_name(m): (m, REFERENCE.settings_of(m)) for m in REFERENCE.modules()}
 
 
@@ -121,7 +121,9 @@ def test_named_options_exist() -> None:
     known = set().union(*(options_of_command(command) for command in SETTINGS))
     for script in [*ROOT.glob("egs/*/run.sh"), *(ROOT / "tools" / f"{name}.sh" for name in SCRIPTS)]:
         known |= options_of_script(script)
-    for python in [p for folder in ("egs/*/local", "benchmarks", "tools") for p in ROOT.glob(f"{folder}/*.py")]:
+    for python in [
+        p for folder in ("egs/*/local", "benchmarks", "tools", "tools/dev") for p in ROOT.glob(f"{folder}/*.py")
+    ]:
         found = re.findall(r"^    (\w+): .* = option\(", python.read_text(encoding="utf-8"), re.MULTILINE)
         known |= {"--" + word.replace("_", "-") for word in found}
     known.add("--logdir")  # TensorBoard's
@@ -133,12 +135,12 @@ def test_named_options_exist() -> None:
 
 def test_the_reference_is_up_to_date() -> None:
     written = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
-    assert written == REFERENCE.document(), "run tools/document_commands.py"
+    assert written == REFERENCE.document(), "run tools/dev/document_commands.py"
 
 
 def test_the_list_of_recipes_is_up_to_date() -> None:
     written = (ROOT / "egs/README.md").read_text(encoding="utf-8")
-    assert written == load(ROOT / "tools/document_recipes.py").document(), "run tools/document_recipes.py"
+    assert written == load(ROOT / "tools/dev/document_recipes.py").document(), "run tools/dev/document_recipes.py"
 
 
 def test_the_reference_has_every_command_and_option() -> None:
@@ -159,9 +161,9 @@ def test_the_readme_opens_with_the_two_commands() -> None:
 
 
 def test_the_picture_of_the_results_is_up_to_date() -> None:
-    results = load(ROOT / "tools/document_results.py")
+    results = load(ROOT / "tools/dev/document_results.py")
     assert Image.open(results.PICTURE).text["Description"] == repr(results.all_tables()), (
-        "run tools/document_results.py"
+        "run tools/dev/document_results.py"
     )
 
 
@@ -184,7 +186,7 @@ accuracy in %, mean ± sample standard deviation over seeds
 |---|---|---|---|
 | **this recipe**, pretrained | | not run: needs the corpus | |
 """
-    (table,) = load(ROOT / "tools/document_results.py").tables("x", text)
+    (table,) = load(ROOT / "tools/dev/document_results.py").tables("x", text)
     assert (table.task, table.metric, table.clips) == ("speakers", "accuracy", (15, 263))
     assert table.values == {
         "pretrained": ((94.7, 0.9), (96.2, 0.7)),

@@ -19,7 +19,7 @@ from PIL import Image
 from asit.config import option, parse
 from asit.errors import AsitError, command
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs/results.png"
 SYSTEMS = {
     "pretrained": ("#0072b2", "o"),
@@ -107,7 +107,7 @@ def main() -> None:
     if not settings.check:
         draw(found).savefig(PICTURE, dpi=110, metadata={"Description": repr(found)})
     elif not PICTURE.exists() or Image.open(PICTURE).text.get("Description") != repr(found):
-        raise AsitError(f"{PICTURE}: shows other numbers than egs/*/RESULTS.md; run tools/document_results.py")
+        raise AsitError(f"{PICTURE}: shows other numbers than egs/*/RESULTS.md; run tools/dev/document_results.py")
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ from asit.errors import AsitError, command
 from asit.io.atomic import write_text
 from asit.recipes.published import NOT_RUN, OURS, Published, read_published
 
-EGS = Path(__file__).resolve().parents[1] / "egs"
+EGS = Path(__file__).resolve().parents[2] / "egs"
 METHOD = "ASiT"
 HEAD = """# Recipes
 
-Written by `tools/document_recipes.py` from the recipes' README.md, conf/published.yaml and RESULTS.md.
+Written by `tools/dev/document_recipes.py` from the recipes' README.md, conf/published.yaml and RESULTS.md.
 
 Each runs by `cd egs/<recipe> && ./run.sh`; `--help` lists options and stages. A new one for other recordings:
 `tools/new_recipe.sh` ([extending.md](../docs/extending.md#a-corpus)).
@@ -99,7 +99,7 @@ def main() -> None:
     if not settings.check:
         write_text(path, text)
     elif not path.exists() or path.read_text(encoding="utf-8") != text:
-        raise AsitError(f"{path}: not up to date; run tools/document_recipes.py")
+        raise AsitError(f"{path}: not up to date; run tools/dev/document_recipes.py")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install what tests/cluster starts: a Slurm and a Grid Engine, from the packages of Debian or Ubuntu. Asks nothing and
 # starts no service; needs root. PBS has no packages there; its tests use stand-ins.
-#   sudo tools/install_cluster_packages.sh
+#   sudo tools/dev/install_cluster_packages.sh
 set -euo pipefail
 slurm=(slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins)
 grid_engine=(gridengine-master gridengine-exec gridengine-client)

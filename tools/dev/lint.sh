@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Check the form of the code: ruff (format and lint), shellcheck, direction of imports. About 10 seconds.
-#   tools/lint.sh
+#   tools/dev/lint.sh
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 ASIT_EXTRAS="test"
 . tools/path.sh || exit 1
 
