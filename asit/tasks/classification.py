@@ -12,7 +12,8 @@ from torch import Tensor
 
 from asit.config import option
 from asit.errors import AsitError, excerpt
-from asit.metrics import accuracy
+from asit.metrics.accuracy import confusion_pairs, recalls
+from asit.metrics.ranking import mean_defined
 from asit.tasks._labels import LabelMap
 
 
@@ -80,19 +81,20 @@ class Task:
 
     def confusion(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:
         """(reference, hypothesis, clips): the pairs of classes that occur and how often, int64 each."""
-        return accuracy.confusion_pairs(scores.argmax(axis=1), targets, self.num_outputs)
+        return confusion_pairs(scores.argmax(axis=1), targets, self.num_outputs)
 
     def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """``accuracy`` and ``balanced_accuracy`` of scores (n, C) against targets (n,)."""
-        predicted = scores.argmax(axis=1)
+        from sklearn.metrics import accuracy_score  # slow to import
+
         return {
-            "accuracy": accuracy.accuracy(predicted, targets),
-            "balanced_accuracy": accuracy.balanced_accuracy(predicted, targets, self.num_outputs),
+            "accuracy": float(accuracy_score(targets, scores.argmax(axis=1))),
+            "balanced_accuracy": mean_defined(self.per_class(scores, targets)),
         }
 
     def per_class(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Recall of each class (C,), nan for a class without clips."""
-        return accuracy.per_class_accuracy(scores.argmax(axis=1), targets, self.num_outputs)
+        return recalls(scores.argmax(axis=1), targets, self.num_outputs)
 
     def trivial(self, train_targets: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """The primary metric of uniform guessing (chance) and of always naming the most frequent training class."""
