@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from asit.metrics.metric import Metric
+
+ACCURACY = Metric("accuracy", "%", "higher")
+
 
 def confusion_pairs(predicted: np.ndarray, targets: np.ndarray, classes: int) -> tuple[np.ndarray, ...]:
     """(reference, hypothesis, clips): the pairs of classes that occur and how often, int64 each, ordered by class.

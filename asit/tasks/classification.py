@@ -12,7 +12,8 @@ from torch import Tensor
 
 from asit.config import option
 from asit.errors import AsitError, excerpt
-from asit.metrics.accuracy import confusion_pairs, recalls
+from asit.metrics.accuracy import ACCURACY, confusion_pairs, recalls
+from asit.metrics.metric import Metric
 from asit.metrics.ranking import mean_defined
 from asit.tasks._labels import LabelMap
 
@@ -31,8 +32,7 @@ class Task:
     """Classification into ``labels``; targets are indices (B,) int64 or, after mixup, shares (B, C) float32."""
 
     name = "classification"
-    primary = "accuracy"
-    greater_is_better = True
+    metrics = (ACCURACY, Metric("balanced_accuracy", "%", "higher"))
     multi_label = False
 
     def __init__(self, settings: Settings, labels: Sequence[str]) -> None:
@@ -83,8 +83,8 @@ class Task:
         """(reference, hypothesis, clips): the pairs of classes that occur and how often, int64 each."""
         return confusion_pairs(scores.argmax(axis=1), targets, self.num_outputs)
 
-    def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """``accuracy`` and ``balanced_accuracy`` of scores (n, C) against targets (n,)."""
+    def measure(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Values of ``metrics`` for scores (n, C) and targets (n,)."""
         from sklearn.metrics import accuracy_score  # slow to import
 
         return {
@@ -97,6 +97,6 @@ class Task:
         return recalls(scores.argmax(axis=1), targets, self.num_outputs)
 
     def trivial(self, train_targets: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """The primary metric of uniform guessing (chance) and of always naming the most frequent training class."""
+        """The first metric of uniform guessing (chance) and of always naming the most frequent training class."""
         most_frequent = np.bincount(train_targets, minlength=self.num_outputs).argmax()
         return {"chance": 1.0 / self.num_outputs, "majority": float((targets == most_frequent).mean())}

@@ -13,6 +13,7 @@ from torch import Tensor
 from asit.config import option
 from asit.data.targets import MultiHot
 from asit.kaldi.column_values import NO_LABEL
+from asit.metrics.metric import Metric
 from asit.metrics.ranking import areas, average_precisions, dprime, mean_defined
 from asit.tasks._labels import LabelMap
 
@@ -33,8 +34,13 @@ class Task:
     """Tagging with ``labels``; targets are (B, C) float32 in [0, 1]."""
 
     name = "tagging"
-    primary = "mAP"
-    greater_is_better = True
+    metrics = (
+        Metric("mAP", "%", "higher"),
+        Metric("auc", "%", "higher"),
+        Metric("dprime", "", "higher"),
+        Metric("classes_scored", "", "higher"),
+        Metric("classes_without_positives", "", "lower"),
+    )
     multi_label = True
 
     def __init__(self, settings: Settings, labels: Sequence[str]) -> None:
@@ -83,8 +89,8 @@ class Task:
         chosen = scores >= self.settings.tag_threshold
         return [",".join(self.labels[i] for i in np.flatnonzero(row)) or NO_LABEL for row in chosen]
 
-    def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """``mAP``, ``auc``, ``dprime`` and the number of classes with and without positives."""
+    def measure(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Values of ``metrics`` for scores (n, C) and targets (n, C)."""
         precisions, auc = average_precisions(scores, targets), mean_defined(areas(scores, targets))
         scored = int((~np.isnan(precisions)).sum())
         return {

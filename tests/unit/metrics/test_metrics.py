@@ -83,7 +83,7 @@ def test_eer_is_where_the_interpolated_roc_meets_the_diagonal(trial):
 )
 def test_tagging_has_the_values_of_the_former_formulas(drawn, expected):
     scores, targets = draw_tags(*drawn)
-    found = tagging.Task(tagging.Settings(), [f"tag{i}" for i in range(scores.shape[1])]).metrics(scores, targets)
+    found = tagging.Task(tagging.Settings(), [f"tag{i}" for i in range(scores.shape[1])]).measure(scores, targets)
     assert list(found.values()) == pytest.approx(expected, abs=1e-14)
 
 
@@ -116,7 +116,7 @@ def test_classification_has_the_values_of_the_former_formulas(drawn, expected):
     predicted = np.where(rng.random(clips) < 0.5, targets, predicted)
     task = classification.Task(classification.Settings(), [f"class{i}" for i in range(classes)])
     scores = np.eye(classes, dtype=np.float32)[predicted]
-    found = [*task.metrics(scores, targets).values(), np.isnan(task.per_class(scores, targets)).sum()]
+    found = [*task.measure(scores, targets).values(), np.isnan(task.per_class(scores, targets)).sum()]
     assert found == pytest.approx(expected, abs=1e-14)
 
 
@@ -148,7 +148,7 @@ def test_classes_without_clips_are_left_out_of_the_balanced_accuracy():
     predicted, targets = np.array([0, 0, 1]), np.array([0, 0, 0])
     np.testing.assert_array_equal(recalls(predicted, targets, 3), [2 / 3, np.nan, np.nan])
     task = classification.Task(classification.Settings(), ["a", "b", "c"])
-    assert task.metrics(np.eye(3)[predicted], targets)["balanced_accuracy"] == pytest.approx(2 / 3)
+    assert task.measure(np.eye(3)[predicted], targets)["balanced_accuracy"] == pytest.approx(2 / 3)
 
 
 def test_classes_that_cannot_be_scored_are_nan_without_a_warning(recwarn):
