@@ -18,11 +18,10 @@ def error_rates(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np
     n_pos, n_neg = int(positive.sum()), int((~positive).sum())
     if n_pos == 0 or n_neg == 0:
         raise ValueError(f"expected target and non-target trials, found {n_pos} and {n_neg}")
-    order = np.argsort(-scores, kind="stable")
-    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
-    hits = np.cumsum(positive[order])[last_of_tie]
-    alarms = np.cumsum(~positive[order])[last_of_tie]
-    return np.append(1.0, 1.0 - hits / n_pos), np.append(0.0, alarms / n_neg)
+    from sklearn.metrics import roc_curve  # slow to import
+
+    alarms, hits, _ = roc_curve(positive, scores, drop_intermediate=False)
+    return 1.0 - hits, alarms
 
 
 def eer(scores: np.ndarray, targets: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from asit.errors import AsitError
 from asit.recipes import record
 from asit.recipes.job_list import out_dirs
 from asit.recipes.record import NAME, Record
-from asit.recipes.results import Cell, Settings, metrics_of, row_of, table_head, table_line
+from asit.recipes.results import Settings, metrics_of, row_of, table_head, table_line
 
 TRAINED = ("pretrain", "finetune")  # kinds of a plan whose runs leave config.yaml
 NAMES = 3  # runs named in a row of the options
@@ -54,15 +54,17 @@ def _scores(task: str, scores: dict[Path, list[Record]], settings: Settings) -> 
         for run in runs:
             if run.tags.get(settings.table_tag, "") == task:
                 rows[row_of(run, settings), run.tags.get(settings.column_tag, "")][place].append(run.value)
-                metrics.add(run.metric)
+                metrics.add(run.primary)
     if len(metrics) > 1:
-        raise AsitError(f"'{task}' has different primary metrics in the experiments: {', '.join(sorted(metrics))}")
+        found = "; ".join(sorted(map(str, metrics)))
+        raise AsitError(f"'{task}' has different primary metrics in the experiments: {found}")
+    metric = metrics.pop()
     lines = table_head([settings.row_tag, settings.column_tag, *map(str, scores)])
     for key, cells in sorted(rows.items()):
-        shown = [Cell(tuple(cells[place])).text if place in cells else "–" for place in scores]
+        shown = [metric.spread(cells[place]) if place in cells else "–" for place in scores]
         lines.append(table_line([*key, *shown]))
     repeated = " and ".join(f"{tag}s" for tag in settings.seed_tags)
-    caption = f"{metrics.pop()} in %, mean ± sample standard deviation over {repeated} (their number in brackets)."
+    caption = f"{metric.title}, mean ± sample standard deviation over {repeated} (their number in brackets)."
     return f"## {task}\n\n{caption}\n\n" + "\n".join(lines)
 
 

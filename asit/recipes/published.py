@@ -7,6 +7,8 @@
     tables:
       - task: ESC-50            # the tag of the recipe's runs
         metric: accuracy        # their primary metric
+        unit: "%"               # its unit (default: %)
+        better: higher          # or lower (default: higher)
         labels: all             # their column (default: all)
         system: pretrained      # their row (default: pretrained)
         note: mean over five folds
@@ -22,7 +24,7 @@ from dataclasses import dataclass
 from asit.config import entry, read_yaml
 from asit.config.values import shown
 from asit.errors import AsitError
-from asit.recipes.record import LOWER_IS_BETTER
+from asit.metrics.metric import Metric
 
 NOT_RUN = "not run: needs the corpus"
 OURS = "**this recipe**"
@@ -30,7 +32,7 @@ OURS = "**this recipe**"
 
 @dataclass(frozen=True)
 class Row:
-    """A published number, in percent; ``value`` None where the source gives none."""
+    """A published number, of a share in percent; ``value`` None where the source gives none."""
 
     system: str
     value: float | None
@@ -48,13 +50,19 @@ class Published:
     labels: str = "all"
     system: str = "pretrained"
     note: str = ""
-    greater_is_better: bool = True
+    unit: str = "%"
+    better: str = "higher"
+
+    @property
+    def declared(self) -> Metric:
+        """The metric that the numbers are of."""
+        return Metric(self.metric, self.unit, self.better)
 
     @property
     def ranked(self) -> list[Row]:
         """The rows with a value, the best first, then the others."""
         known = [row for row in self.rows if row.value is not None]
-        known.sort(key=lambda row: row.value, reverse=self.greater_is_better)
+        known.sort(key=lambda row: self.declared.goodness(row.value or 0.0), reverse=True)
         return known + [row for row in self.rows if row.value is None]
 
 
@@ -78,13 +86,14 @@ def read_published(path: str) -> list[Published]:
         for line, row in enumerate(made, 1):
             real = isinstance(row.value, (int, float)) and not isinstance(row.value, bool)
             if row.value is not None and not (real and math.isfinite(row.value)):
-                raise AsitError(f"{where}: row {line}: expected a number in percent or null, found {shown(row.value)}")
+                raise AsitError(f"{where}: row {line}: expected a number or null, found {shown(row.value)}")
             _expect_text(row, ("system", "source", "params"), f"{where}: row {line}")
         published = entry(Published, {**table, "rows": made}, where)
-        _expect_text(published, ("task", "metric", "labels", "system", "note"), where)
-        if not isinstance(published.greater_is_better, bool):
-            found_value = shown(published.greater_is_better)
-            raise AsitError(f"{where}: greater_is_better: expected true or false, found {found_value}")
+        _expect_text(published, ("task", "metric", "labels", "system", "note", "unit", "better"), where)
+        try:
+            _ = published.declared
+        except ValueError as error:
+            raise AsitError(f"{where}: {error}") from None
         found.append(published)
     return found
 
@@ -100,10 +109,9 @@ def section(published: Published, ours: str | None) -> str:
     """A table of Markdown: this recipe's number (None: not run) and the published ones, the best first."""
     lines = [f"### {published.task}: published", ""]
     note = f" {published.note[0].upper()}{published.note[1:]}." if published.note else ""
-    lines += [f"{published.metric} in %.{note}", "", "| system | parameters | value | source |", "|---|---|---|---|"]
+    lines += [f"{published.declared.title}.{note}", "", "| system | parameters | value | source |", "|---|---|---|---|"]
     lines.append(f"| {OURS}, {published.system} | | {ours or NOT_RUN} | |")
-    sign = 1 if published.metric in LOWER_IS_BETTER else -1
-    for row in sorted(published.rows, key=lambda row: math.inf if row.value is None else sign * row.value):
-        value = "not given" if row.value is None else f"{row.value:.1f}"
+    for row in published.ranked:
+        value = "not given" if row.value is None else f"{row.value:.{published.declared.decimals}f}"
         lines.append(f"| {row.system} | {row.params} | {value} | {row.source} |")
     return "\n".join(lines)

@@ -12,10 +12,10 @@ from typing import Any
 from asit.errors import AsitError, excerpt, nearest
 from asit.io import atomic, json_object
 from asit.io.atomic import write_text
+from asit.metrics.metric import Metric
 
 NAME = "metrics.json"
 REMEDY = "score the run again"
-LOWER_IS_BETTER = frozenset({"eer"})  # primary metrics; of all others more is better
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,14 @@ class Record:
     """One system scored on one set.
 
     ``tags`` are the run's coordinates (task, system, labels, seed, …); ``metric`` names the primary one of
-    ``metrics``; ``clips`` of ``expected`` utterances were scored; ``trivial`` may hold chance and majority.
+    ``metrics``, of which ``declared`` says unit and direction; ``clips`` of ``expected`` utterances were scored;
+    ``trivial`` may hold chance and majority.
     """
 
     tags: dict[str, str]
     metric: str
     metrics: dict[str, float]
+    declared: tuple[Metric, ...]
     clips: int
     expected: int
     train_clips: int = 0
@@ -38,14 +40,20 @@ class Record:
 
     @property
     def value(self) -> float:
-        """The primary metric."""
+        """The primary metric's value."""
         return self.metrics[self.metric]
+
+    @property
+    def primary(self) -> Metric:
+        """The primary metric."""
+        return next(metric for metric in self.declared if metric.name == self.metric)
 
 
 _KINDS = {
     "tags": dict,
     "metric": str,
     "metrics": dict,
+    "declared": list,
     "clips": int,
     "expected": int,
     "train_clips": int,
@@ -97,7 +105,7 @@ def load(path: str | os.PathLike[str]) -> Record:
         if name not in _KINDS:
             raise AsitError(f"{path}: unknown field '{excerpt(name)}': {nearest(name, _KINDS)}")
     for name, kind in _KINDS.items():
-        if name in content or name in ("tags", "metric", "metrics", "clips", "expected"):
+        if name in content or name in ("tags", "metric", "metrics", "declared", "clips", "expected"):
             json_object.member(content, name, kind, path, REMEDY)
     for name in content["tags"]:
         json_object.member(content["tags"], name, str, f"{path}: tags", REMEDY)
@@ -107,9 +115,20 @@ def load(path: str | os.PathLike[str]) -> Record:
     for name in ("clips", "expected", "train_clips"):
         if content.get(name, 0) < 0:
             raise AsitError(f"{path}: '{name}': expected a number from 0 on, found {content[name]}; {REMEDY}")
-    if content["metric"] not in content["metrics"]:
-        raise AsitError(f"{path}: 'metrics' has no '{excerpt(content['metric'])}'; {REMEDY}")
+    content["declared"] = tuple(_metric(entry, f"{path}: declared") for entry in content["declared"])
+    for name, known in (("metrics", content["metrics"]), ("declared", [m.name for m in content["declared"]])):
+        if content["metric"] not in known:
+            raise AsitError(f"{path}: '{name}' has no '{excerpt(content['metric'])}'; {REMEDY}")
     return Record(**content)
+
+
+def _metric(entry: Any, where: str) -> Metric:
+    if not isinstance(entry, dict) or sorted(entry) != ["better", "name", "unit"]:
+        raise AsitError(f"{where}: expected objects of name, unit and better, found {excerpt(entry)}; {REMEDY}")
+    try:
+        return Metric(**{name: json_object.member(entry, name, str, where, REMEDY) for name in entry})
+    except ValueError as error:
+        raise AsitError(f"{where}: {error}; {REMEDY}") from None
 
 
 def discard(folder: str | os.PathLike[str]) -> None:

@@ -16,11 +16,12 @@ from pathlib import Path
 from asit.config import option
 from asit.errors import AsitError
 from asit.kaldi.table import read_text
+from asit.metrics.metric import Metric
 from asit.recipes import record
 from asit.recipes.job_list import out_dirs
 from asit.recipes.plan import SCORED
 from asit.recipes.published import Published, read_published, section
-from asit.recipes.record import LOWER_IS_BETTER, Record
+from asit.recipes.record import Record
 
 PROPORTIONS = ("accuracy",)  # metrics that are a share of clips, for which the binomial interval holds
 Z95 = 1.959964  # half-width of a 95 % interval of the normal distribution
@@ -48,21 +49,6 @@ class Settings:
         ("seed", "fold"), "tags over whose values, all together, mean and standard deviation are taken"
     )
     published: str = option("", "conf/published.yaml: numbers to show beside; without any run, only these are shown")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Values of one row and column, one a seed."""
-
-    values: tuple[float, ...]
-
-    @property
-    def text(self) -> str:
-        """In percent: ``93.5 ± 0.7 (3)``, the number of seeds in brackets; a lone run has no deviation."""
-        mean = 100 * statistics.fmean(self.values)
-        if len(self.values) == 1:
-            return f"{mean:.1f} (1)"
-        return f"{mean:.1f} ± {100 * statistics.stdev(self.values):.1f} ({len(self.values)})"
 
 
 def results(settings: Settings) -> str:
@@ -139,16 +125,17 @@ def _ours(published: Published, runs: list[Record], settings: Settings) -> str |
     """This recipe's value beside published ones; None when it has not been run."""
     wanted = {settings.row_tag: published.system, settings.column_tag: published.labels}
     own = [run for run in runs if all(run.tags.get(tag, "all") == value for tag, value in wanted.items())]
-    wrong = [run.metric for run in own if run.metric != published.metric]
+    wrong = [run.primary for run in own if run.primary != published.declared]
     if wrong:
-        raise AsitError(f"table '{published.task}': published is {published.metric}, the runs have {wrong[0]}")
-    return Cell(tuple(run.value for run in own)).text if own else None
+        raise AsitError(f"table '{published.task}': published is {published.declared}; the runs have {wrong[0]}")
+    return published.declared.spread([run.value for run in own]) if own else None
 
 
 def _table(name: str, runs: list[Record], settings: Settings) -> str:
-    metrics = sorted({run.metric for run in runs})
-    if len(metrics) > 1:
-        raise AsitError(f"table '{name}': runs with different primary metrics ({', '.join(metrics)}); tag them apart")
+    metric, *others = sorted({run.primary for run in runs}, key=str)
+    if others:
+        found = "; ".join(map(str, [metric, *others]))
+        raise AsitError(f"table '{name}': runs with different primary metrics ({found}); tag them apart")
     columns = _columns(runs, settings)
     cells: dict[str, dict[str, list[float]]] = {}
     for run in runs:
@@ -160,36 +147,35 @@ def _table(name: str, runs: list[Record], settings: Settings) -> str:
     trivial = [row for row in cells if row in guesses]
     for row in trivial:  # the same guess, told by several runs, is no repetition
         cells[row] = {column: [statistics.fmean(values)] for column, values in cells[row].items()}
-    more_is_better = metrics[0] not in LOWER_IS_BETTER
     rows = [row for row in cells if row not in guesses]
-    rows.sort(key=lambda row: (_mean(cells[row]), row), reverse=more_is_better)
+    rows.sort(key=lambda row: (metric.goodness(_mean(cells[row])), row), reverse=True)
     head = [settings.row_tag, *(_heading(column, runs, settings) for column in columns)]
     lines = table_head(head)
     for row in rows + trivial:
-        shown = [Cell(tuple(cells[row][column])).text if column in cells[row] else "–" for column in columns]
+        shown = [metric.spread(cells[row][column]) if column in cells[row] else "–" for column in columns]
         if row in trivial:
             shown = [text.removesuffix(" (1)") for text in shown]
         lines.append(table_line([row, *shown]))
-    return f"## {name}\n\n{_caption(metrics[0], runs, cells, rows, settings)}\n\n" + "\n".join(lines)
+    return f"## {name}\n\n{_caption(metric, runs, cells, rows, settings)}\n\n" + "\n".join(lines)
 
 
-def _caption(metric: str, runs: list[Record], cells: dict, rows: list[str], settings: Settings) -> str:
+def _caption(metric: Metric, runs: list[Record], cells: dict, rows: list[str], settings: Settings) -> str:
     sizes = sorted({run.clips for run in runs})
     text = (
-        f"{metric} in %, mean ± sample standard deviation over {_repeated(runs, settings)} (their number in brackets), "
-        f"on {_range(sizes)} {'trials' if metric == 'eer' else 'test clips'}."
+        f"{metric.title}, mean ± sample standard deviation over {_repeated(runs, settings)} (their number in "
+        f"brackets), on {_range(sizes)} {'trials' if metric.name == 'eer' else 'test clips'}."
     )
     missing = sum(run.expected - run.clips for run in runs)
     if missing:
         text += f" {missing} clips in all could not be scored."
-    if metric in PROPORTIONS:
+    if metric.name in PROPORTIONS:
         means = [statistics.fmean(values) for row in rows for values in cells[row].values()]
-        widths = [100 * half_width(mean, sizes[0]) for mean in means if not math.isnan(mean)]
+        widths = [half_width(mean, sizes[0]) for mean in means if not math.isnan(mean)]
         if widths:
             text += (
-                f" The test set's size alone leaves an uncertainty (95 %, binomial) of ± {min(widths):.1f} to "
-                f"± {max(widths):.1f} points on a single value, which the deviation over {_repeated(runs, settings)} "
-                "does not contain."
+                f" The test set's size alone leaves an uncertainty (95 %, binomial) of ± {metric.number(min(widths))} "
+                f"to ± {metric.number(max(widths))} points on a single value, which the deviation over "
+                f"{_repeated(runs, settings)} does not contain."
             )
     return text
 

@@ -90,14 +90,14 @@ def _chosen(
     train = inputs["train"], sets["train"].targets
     if "valid" not in sets:
         return _fit(*train, 1.0, task, settings.train_dir), 1.0, math.nan
-    best_value, best_model, best_c = -math.inf, None, 0.0
+    metric, best_value, best_model, best_c = task.metrics[0], math.nan, None, 0.0
     for c in REGULARISATION:
         model = _fit(*train, c, task, settings.train_dir)
-        value = task.metrics(_scores(model, inputs["valid"], task), sets["valid"].targets)[task.primary]
-        if value > best_value:
+        value = task.measure(_scores(model, inputs["valid"], task), sets["valid"].targets)[metric.name]
+        if metric.improves(value, best_value):
             best_value, best_model, best_c = value, model, c
     if best_model is None:
-        raise AsitError(f"{settings.valid_dir}: {task.primary} is undefined on the validation set: no clip to score")
+        raise AsitError(f"{settings.valid_dir}: {metric.name} is undefined on the validation set: no clip to score")
     return best_model, best_c, best_value
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from asit.io import atomic
+from asit.metrics.accuracy import ACCURACY
 from asit.runs import pictures
 from asit.runs.tables import write_csv
 
@@ -51,8 +52,8 @@ def write_table(path: Path, pairs: Pairs, labels: Sequence[str]) -> None:
 def draw(path: Path, pairs: Pairs, labels: Sequence[str]) -> None:
     """``confusion.png``. A picture that cannot be drawn is a warning: no score is lost to it, and no old one stays."""
     reference, hypothesis, clips = pairs
-    share = 100 * clips[reference == hypothesis].sum() / max(clips.sum(), 1)
-    title = f"{clips.sum()} clips, accuracy {share:.1f} %"
+    share = clips[reference == hypothesis].sum() / max(clips.sum(), 1)
+    title = f"{clips.sum()} clips, accuracy {ACCURACY.text(share)}"
     try:
         atomic.remove(str(path))
         with warnings.catch_warnings():

@@ -85,8 +85,9 @@ def write_result(
     """
     result = Record(
         tags=tags,
-        metric=task.primary,
-        metrics=task.metrics(scores, clips.targets),
+        metric=task.metrics[0].name,
+        metrics=task.measure(scores, clips.targets),
+        declared=task.metrics,
         clips=len(clips),
         expected=clips.expected,
         train_clips=train_clips,
@@ -98,7 +99,7 @@ def write_result(
     write_scores(out_dir, task, clips.utts, clips.labels, clips.targets, scores)
     write_missing(out_dir, clips.missing)
     record.save(out_dir / record.NAME, result)
-    if not task.multi_label:
+    if hasattr(task, "confusion"):
         confusion.draw(out_dir / "confusion.png", task.confusion(scores, clips.targets), task.labels)
     return result
 
@@ -106,19 +107,20 @@ def write_result(
 def write_scores(
     out_dir: Path, task: Any, utts: Sequence[str], labels: Sequence[str], targets: np.ndarray, scores: np.ndarray
 ) -> None:
-    """``predictions`` (utt reference hypothesis score), ``per_class.csv`` and ``confusion.csv``."""
+    """``predictions`` (utt reference hypothesis score); of a task with classes ``per_class.csv``, ``confusion.csv``."""
     decided, best = task.decide(scores), scores.max(axis=1)
     lines = zip(utts, labels, decided, best, strict=True)
     write_table(out_dir / "predictions", {utt: f"{ref} {hyp} {value:.6f}" for utt, ref, hyp, value in lines})
-    counts = targets.sum(axis=0) if task.multi_label else np.bincount(targets, minlength=task.num_outputs)
-    values = task.per_class(scores, targets)
-    metric = "average_precision" if task.multi_label else "accuracy"
-    rows = [
-        [label, int(count), "" if np.isnan(value) else f"{value:.6f}"]
-        for label, count, value in zip(task.labels, counts, values, strict=True)
-    ]
-    write_csv(out_dir / "per_class.csv", ["class", "clips", metric], rows)
-    if not task.multi_label:
+    if hasattr(task, "per_class"):
+        counts = targets.sum(axis=0) if task.multi_label else np.bincount(targets, minlength=task.num_outputs)
+        values = task.per_class(scores, targets)
+        metric = "average_precision" if task.multi_label else "accuracy"
+        rows = [
+            [label, int(count), "" if np.isnan(value) else f"{value:.6f}"]
+            for label, count, value in zip(task.labels, counts, values, strict=True)
+        ]
+        write_csv(out_dir / "per_class.csv", ["class", "clips", metric], rows)
+    if hasattr(task, "confusion"):
         confusion.write_table(out_dir / "confusion.csv", task.confusion(scores, targets), task.labels)
 
 
@@ -132,17 +134,6 @@ def write_missing(out_dir: Path, missing: Sequence[str]) -> None:
 
 
 def summary(where: str, result: Record) -> str:
-    """One line: metrics in percent where they are shares, and how many utterances were scored of those expected."""
-    values = ", ".join(f"{name} {shown(name, value)}" for name, value in result.metrics.items())
+    """One line: the metrics, and how many utterances were scored of those expected."""
+    values = ", ".join(f"{metric.name} {metric.text(result.metrics[metric.name])}" for metric in result.declared)
     return f"{where}: {values}; scored {result.clips} of {result.expected} utterances in {result.seconds:.1f} s"
-
-
-def shown(name: str, value: float) -> str:
-    """A metric for people.
-
-    >>> shown("accuracy", 0.987), shown("dprime", 2.5), shown("classes_scored", 12)
-    ('98.7 %', '2.500', '12')
-    """
-    if name.startswith("classes"):
-        return str(int(value))
-    return f"{value:.3f}" if name == "dprime" else f"{100 * value:.1f} %"

@@ -138,7 +138,7 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
     log.info("%d updates, %d an epoch, %d clips each", steps, plan.steps_per_epoch, plan.global_batch)
     if place.main:
         write_text(out_dir / "config.yaml", yaml.safe_dump(to_dict(settings), sort_keys=False))
-    best = BestWeights(task.greater_is_better)
+    best = BestWeights(task.metrics[0])
     validation = Validation(settings, task, backbone, sets.get("valid"), learner, best, steps)
     batches = batches_of(train, sets["train"], plan, collate_clips, place)
     groups = param_groups(classifier, settings.layer_decay, classifier.backbone.num_layers)
@@ -154,14 +154,14 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
         epoch_end=validation if "valid" in sets else None,
     ).run()
     if place.main:
-        kept = _kept_weights(learner, best, "valid" in sets, task.primary, settings.valid_dir)
+        kept = _kept_weights(learner, best, "valid" in sets, settings.valid_dir)
         facts = {
             "train_clips": len(targets),
             "train_expected": sets["train"].expected,
             "provenance": provenance(),
             "steps": steps,
             "kept_step": best.step or steps,
-            "valid": {task.primary: best.value} if best.step else {},
+            "valid": {best.metric.name: best.value} if best.step else {},
         }
         tags = {**_default_tags(settings), **parse_tags(settings.tags)}
         save_model(str(out_dir / MODEL), kept, backbone, task, settings.task.name, tags=tags, facts=facts)
@@ -202,10 +202,10 @@ class Validation:
             self.backbone.frames,
             self.settings.windows,
         )
-        values = self.task.metrics(scores, self.clips.targets)
-        value = values[self.task.primary]
-        better = self.best.offer(step, value, module)
-        log.info("valid after %d updates: %s %.4f%s", step, self.task.primary, value, " (best)" if better else "")
+        values, metric = self.task.measure(scores, self.clips.targets), self.best.metric
+        value = values[metric.name]
+        best = " (best)" if self.best.offer(step, value, module) else ""
+        log.info("valid after %d updates: %s %s%s", step, metric.name, metric.text(value, more=1), best)
         return values
 
 
@@ -225,16 +225,19 @@ def class_weights(targets: np.ndarray | MultiHot) -> np.ndarray:
     return np.where(weights > 0, weights, 1.0 / max(1, int((weights == 0).sum())))
 
 
-def _kept_weights(learner: FineTuner, best: BestWeights, selected: bool, metric: str, valid_dir: str) -> Classifier:
+def _kept_weights(learner: FineTuner, best: BestWeights, selected: bool, valid_dir: str) -> Classifier:
     kept = learner.evaluated()
     if not selected:
         what = "the weights of the last update are" if learner.averaged is None else "the average of the weights is"
         log.info("no validation set: %s kept", what)
     elif not best.weights:
-        raise AsitError(f"{valid_dir}: {metric} was never defined, so no weights could be selected; check its labels")
+        raise AsitError(
+            f"{valid_dir}: {best.metric.name} was never defined, so no weights could be selected; check its labels"
+        )
     else:
         kept.load_state_dict(best.weights)
-        log.info("kept: the weights after update %d, %s %.4f on validation", best.step, metric, best.value)
+        value = f"{best.metric.name} {best.metric.text(best.value, more=1)}"
+        log.info("kept: the weights after update %d, %s on validation", best.step, value)
     return kept
 
 

@@ -80,17 +80,16 @@ def knn(settings: Settings) -> Record:
     if len(ks) < len(set(settings.k)):
         log.warning("%s: %d clips; only k up to %d is tried", settings.train_dir, len(train), ks[-1])
     values: dict[int, float] = {}
+    metric, best = task.metrics[0], ks[0]
     if settings.valid_dir:
         valid, queries = embedded(settings.valid_dir)
         for k, scores in zip(
             ks, votes(queries, memory, train.targets, ks, settings.knn_temperature, task.num_outputs), strict=True
         ):
-            values[k] = task.metrics(scores, valid.targets)[task.primary]
+            values[k] = task.measure(scores, valid.targets)[metric.name]
+            best = k if metric.improves(values[k], values[best]) else best
         if all(np.isnan(value) for value in values.values()):
-            raise AsitError(
-                f"{settings.valid_dir}: {task.primary} is undefined on the validation set; check its labels"
-            )
-    best = max(values, key=lambda k: (np.nan_to_num(values[k], nan=-np.inf), -k)) if values else ks[0]
+            raise AsitError(f"{settings.valid_dir}: {metric.name} is undefined on the validation set; check its labels")
     test, queries = embedded(settings.test_dir)
     (scores,) = votes(queries, memory, train.targets, [best], settings.knn_temperature, task.num_outputs)
     facts = {**to_dict(settings), "k": best, "valid": {str(k): value for k, value in values.items()}}

@@ -15,6 +15,7 @@ from asit.kaldi.ark import read_vector
 from asit.kaldi.data_dir import DataDir
 from asit.kaldi.table import read_table
 from asit.metrics.eer import eer, min_dcf
+from asit.metrics.metric import Metric
 from asit.recipes import record
 from asit.recipes.provenance import provenance
 from asit.recipes.record import Record
@@ -75,13 +76,14 @@ def verify(settings: Settings) -> Record:
     first, second = (directions[[row[have[names[i]]] for i in scored]] for names in (trials.first, trials.second))
     scores, targets = np.einsum("nd,nd->n", first, second), trials.targets[scored]
     costs = (settings.c_miss, settings.c_false_alarm)
+    values = {Metric("eer", "%", "lower"): eer(scores, targets)}
+    for p in settings.p_target:
+        values[Metric(f"min_dcf_{p:g}", "", "lower")] = min_dcf(scores, targets, p, *costs)
     result = Record(
         tags={**tags, **record.parse_tags(settings.tags)},
         metric="eer",
-        metrics={
-            "eer": eer(scores, targets),
-            **{f"min_dcf_{p:g}": min_dcf(scores, targets, p, *costs) for p in settings.p_target},
-        },
+        metrics={metric.name: value for metric, value in values.items()},
+        declared=tuple(values),
         clips=len(scored),
         expected=len(trials),
         train_clips=train_clips,
@@ -118,9 +120,9 @@ def _sound(trials: Trials, have: dict[str, str], settings: Settings) -> tuple[li
 
 
 def summary(result: Record) -> str:
-    """One line: error rate in percent, costs as they are, and how many trials were scored of those in the list."""
-    costs = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items() if name != "eer")
+    """One line: error rate and costs, and how many trials were scored of those in the list."""
+    values = ", ".join(f"{m.name} {m.text(result.metrics[m.name], more=1)}" for m in result.declared)
     return (
-        f"eer {100 * result.value:.2f} %, {costs}; scored {result.clips} of {result.expected} trials of "
+        f"{values}; scored {result.clips} of {result.expected} trials of "
         f"{result.provenance['utterances']} utterances in {result.seconds:.1f} s"
     )

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from asit.config import option
 from asit.errors import AsitError, excerpt
-from asit.metrics import accuracy
+from asit.metrics.accuracy import ACCURACY, confusion_pairs, recalls
+from asit.metrics.metric import Metric
+from asit.metrics.ranking import mean_defined
 from asit.tasks._labels import LabelMap
 
 
@@ -30,8 +32,7 @@ class Task:
     """Classification into ``labels``; targets are indices (B,) int64 or, after mixup, shares (B, C) float32."""
 
     name = "classification"
-    primary = "accuracy"
-    greater_is_better = True
+    metrics = (ACCURACY, Metric("balanced_accuracy", "%", "higher"))
     multi_label = False
 
     def __init__(self, settings: Settings, labels: Sequence[str]) -> None:
@@ -80,21 +81,22 @@ class Task:
 
     def confusion(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:
         """(reference, hypothesis, clips): the pairs of classes that occur and how often, int64 each."""
-        return accuracy.confusion_pairs(scores.argmax(axis=1), targets, self.num_outputs)
+        return confusion_pairs(scores.argmax(axis=1), targets, self.num_outputs)
 
-    def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """``accuracy`` and ``balanced_accuracy`` of scores (n, C) against targets (n,)."""
-        predicted = scores.argmax(axis=1)
+    def measure(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Values of ``metrics`` for scores (n, C) and targets (n,)."""
+        from sklearn.metrics import accuracy_score  # slow to import
+
         return {
-            "accuracy": accuracy.accuracy(predicted, targets),
-            "balanced_accuracy": accuracy.balanced_accuracy(predicted, targets, self.num_outputs),
+            "accuracy": float(accuracy_score(targets, scores.argmax(axis=1))),
+            "balanced_accuracy": mean_defined(self.per_class(scores, targets)),
         }
 
     def per_class(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Recall of each class (C,), nan for a class without clips."""
-        return accuracy.per_class_accuracy(scores.argmax(axis=1), targets, self.num_outputs)
+        return recalls(scores.argmax(axis=1), targets, self.num_outputs)
 
     def trivial(self, train_targets: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """The primary metric of uniform guessing (chance) and of always naming the most frequent training class."""
+        """The first metric of uniform guessing (chance) and of always naming the most frequent training class."""
         most_frequent = np.bincount(train_targets, minlength=self.num_outputs).argmax()
         return {"chance": 1.0 / self.num_outputs, "majority": float((targets == most_frequent).mean())}

@@ -13,8 +13,8 @@ from torch import Tensor
 from asit.config import option
 from asit.data.targets import MultiHot
 from asit.kaldi.column_values import NO_LABEL
-from asit.metrics.auc_dprime import mean_auc_dprime
-from asit.metrics.average_precision import average_precision, mean_average_precision
+from asit.metrics.metric import Metric
+from asit.metrics.ranking import areas, average_precisions, dprime, mean_defined
 from asit.tasks._labels import LabelMap
 
 
@@ -34,8 +34,13 @@ class Task:
     """Tagging with ``labels``; targets are (B, C) float32 in [0, 1]."""
 
     name = "tagging"
-    primary = "mAP"
-    greater_is_better = True
+    metrics = (
+        Metric("mAP", "%", "higher"),
+        Metric("auc", "%", "higher"),
+        Metric("dprime", "", "higher"),
+        Metric("classes_scored", "", "higher"),
+        Metric("classes_without_positives", "", "lower"),
+    )
     multi_label = True
 
     def __init__(self, settings: Settings, labels: Sequence[str]) -> None:
@@ -84,23 +89,24 @@ class Task:
         chosen = scores >= self.settings.tag_threshold
         return [",".join(self.labels[i] for i in np.flatnonzero(row)) or NO_LABEL for row in chosen]
 
-    def metrics(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """``mAP``, ``auc``, ``dprime`` and the number of classes with and without positives."""
-        precision, areas = mean_average_precision(scores, targets), mean_auc_dprime(scores, targets)
+    def measure(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Values of ``metrics`` for scores (n, C) and targets (n, C)."""
+        precisions, auc = average_precisions(scores, targets), mean_defined(areas(scores, targets))
+        scored = int((~np.isnan(precisions)).sum())
         return {
-            "mAP": precision.value,
-            "auc": areas.auc,
-            "dprime": areas.dprime,
-            "classes_scored": precision.classes_scored,
-            "classes_without_positives": precision.classes_without_positives,
+            "mAP": mean_defined(precisions),
+            "auc": auc,
+            "dprime": dprime(auc),
+            "classes_scored": scored,
+            "classes_without_positives": len(precisions) - scored,
         }
 
     def per_class(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Average precision of each class (C,), nan for a class without positives."""
-        return np.array([average_precision(scores[:, c], targets[:, c]) for c in range(self.num_outputs)])
+        return average_precisions(scores, targets)
 
     def trivial(self, train_targets: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """The mAP of scores that are equal for all clips, the mean share of positives: mAP ranks clips within
         a class, so the training frequencies (majority) add nothing to guessing (chance)."""
-        chance = mean_average_precision(np.zeros_like(targets), targets).value
+        chance = mean_defined(average_precisions(np.zeros_like(targets), targets))
         return {"chance": chance, "majority": chance}

@@ -1,4 +1,4 @@
-"""The best weights of a run by a validation metric, as part of its checkpoints."""
+"""The best weights of a run by a metric of the validation set, as part of its checkpoints."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 from torch import Tensor, nn
+
+from asit.metrics.metric import Metric
 
 
 class BestWeights:
@@ -15,16 +17,15 @@ class BestWeights:
     as an uninterrupted one does.
     """
 
-    def __init__(self, greater_is_better: bool = True) -> None:
-        self.greater_is_better = greater_is_better
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
         self.value = math.nan
         self.step = 0
         self.weights: dict[str, Tensor] = {}
 
     def offer(self, step: int, value: float, module: nn.Module) -> bool:
         """Take ``module``'s weights after update ``step`` if ``value`` is better than all before; nan never is."""
-        better = value > self.value if self.greater_is_better else value < self.value
-        if math.isnan(value) or not (better or math.isnan(self.value)):
+        if not self.metric.improves(value, self.value):
             return False
         self.value, self.step = value, step
         self.weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}

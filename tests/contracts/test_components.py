@@ -252,14 +252,12 @@ class TestTask:
         scores = np.asarray(task.scores(logits.detach()))
         assert scores.shape == (8, task.num_outputs)
         assert ((scores >= 0) & (scores <= 1)).all()
-        metrics = task.metrics(scores, targets)
-        assert task.primary in metrics
-        assert isinstance(task.greater_is_better, bool)
+        assert [metric.name for metric in task.metrics] == list(task.measure(scores, targets))
 
     def test_perfect_scores_are_best(self, name: str) -> None:
         task = self.task(name)
         targets = task.targets([self.labels[i % 4] for i in range(8)])
         perfect = np.eye(task.num_outputs, dtype=np.float32)[[i % 4 for i in range(8)]]
         worst = np.roll(perfect, 1, axis=1)
-        best, poor = (task.metrics(s, targets)[task.primary] for s in (perfect, worst))
-        assert (best > poor) == task.greater_is_better
+        best, poor = (task.measure(s, targets)[task.metrics[0].name] for s in (perfect, worst))
+        assert task.metrics[0].improves(best, poor)

@@ -10,12 +10,14 @@ import yaml
 
 from asit.bin import report
 from asit.errors import AsitError
+from asit.metrics.metric import Metric
 from asit.recipes import job_list, record
 from asit.recipes.compare import comparison
 from asit.recipes.record import Record
 from asit.recipes.results import Settings
 
 SYSTEMS = ("pretrained", "from scratch")
+ACCURACY = (Metric("accuracy", "%", "higher"),)
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def experiment(place: str, values, plan=True, **options) -> None:
             out = f"{place}/t_all_{system.replace(' ', '_')}_{seed}"
             tags = {"task": "t", "system": system, "labels": "all", "seed": str(seed)}
             share = value if system == "pretrained" else value / 2
-            record.save(f"{out}/test/metrics.json", Record(tags, "accuracy", {"accuracy": share}, 10, 10))
+            record.save(f"{out}/test/metrics.json", Record(tags, "accuracy", {"accuracy": share}, ACCURACY, 10, 10))
             config = {"init": f"{place}/pretrain_{seed}/backbone.safetensors", "out_dir": out, "seed": seed}
             write(out, {**config, "tags": [f"{k}={v}" for k, v in tags.items()], "lr": 1e-3, **options})
             lists["finetune"].append({"out_dir": out})
@@ -83,8 +85,14 @@ def test_what_cannot_be_compared(recipe) -> None:
     (recipe / "b").mkdir()
     with pytest.raises(AsitError, match=r"^b: expected metrics.json files below it, found none"):
         comparison(Settings(exp_dirs=("a", "b")))
-    record.save("b/x/metrics.json", Record({"task": "t", "system": "s"}, "eer", {"eer": 0.1}, 10, 10))
-    with pytest.raises(AsitError, match="'t' has different primary metrics in the experiments: accuracy, eer"):
+    record.save(
+        "b/x/metrics.json",
+        Record({"task": "t", "system": "s"}, "eer", {"eer": 0.1}, (Metric("eer", "%", "lower"),), 10, 10),
+    )
+    with pytest.raises(
+        AsitError,
+        match=r"'t' has different primary metrics in the experiments: accuracy in %, higher.*; eer in %, lower",
+    ):
         comparison(Settings(exp_dirs=("a", "b")))
     os.remove("a/t_all_pretrained_0/test/metrics.json")
     with pytest.raises(AsitError, match=r"a/t_all_pretrained_0/test/metrics.json: no such file.* --stage score"):

@@ -7,15 +7,19 @@ import statistics
 import pytest
 
 from asit.errors import AsitError
+from asit.metrics.metric import Metric
 from asit.recipes import job_list, record
 from asit.recipes.provenance import provenance
 from asit.recipes.record import Record
 from asit.recipes.results import Settings, half_width, results
 
+DECLARED = tuple(Metric(name, "%", "higher") for name in ("accuracy", "balanced_accuracy"))
+EER = Metric("eer", "%", "lower")
+
 
 def make(path, value, trivial=None, clips=200, train_clips=49, **tags):
     metrics = {"accuracy": value, "balanced_accuracy": value / 2}
-    run = Record(tags, "accuracy", metrics, clips, clips, train_clips, 1.0, trivial or {}, provenance())
+    run = Record(tags, "accuracy", metrics, DECLARED, clips, clips, train_clips, 1.0, trivial or {}, provenance())
     record.save(path / "_".join(tags.values()) / "metrics.json", run)
     return run
 
@@ -52,12 +56,14 @@ def test_columns_follow_the_amount_of_labels_and_gaps_are_shown(tmp_path):
 
 def test_of_error_rates_the_lowest_comes_first(tmp_path):
     for system, value in (("worse", 0.2), ("better", 0.05)):
-        run = Record({"task": "v", "system": system}, "eer", {"eer": value}, 30, 30, trivial={"chance": 0.5})
+        run = Record({"task": "v", "system": system}, "eer", {"eer": value}, (EER,), 30, 30, trivial={"chance": 0.5})
         record.save(tmp_path / system / "metrics.json", run)
     rows = (
         "[{system: X, value: 8.8, source: a}, {system: Y, value: 7.8, source: b}, {system: Z, value: null, source: c}]"
     )
-    (tmp_path / "p.yaml").write_text(f"tables:\n  - {{task: v, metric: eer, system: better, rows: {rows}}}\n")
+    (tmp_path / "p.yaml").write_text(
+        f"tables:\n  - {{task: v, metric: eer, better: lower, system: better, rows: {rows}}}\n"
+    )
     text = lay_out(tmp_path, published=str(tmp_path / "p.yaml"))
     places = [
         text.index(f"| {name} ") for name in ("better", "worse", "chance", "**this recipe**, better", "Y", "X", "Z")
@@ -191,12 +197,14 @@ def test_published_numbers_beside_runs_over_folds(tmp_path):
 def test_published_numbers_of_another_metric_are_not_put_beside(tmp_path):
     (tmp_path / "published.yaml").write_text(PUBLISHED.replace("metric: accuracy", "metric: mAP"))
     make(tmp_path, 0.9, task="ESC-50", system="pretrained", labels="all")
-    with pytest.raises(AsitError, match="published is mAP, the runs have accuracy"):
+    with pytest.raises(
+        AsitError, match="published is mAP in %, higher is better; the runs have accuracy in %, higher is better"
+    ):
         lay_out(tmp_path, published=str(tmp_path / "published.yaml"))
 
 
 def test_where_less_is_better_the_least_comes_first(tmp_path):
-    text = PUBLISHED.replace("    metric: accuracy\n", "    metric: eer\n    greater_is_better: false\n")
+    text = PUBLISHED.replace("    metric: accuracy\n", "    metric: eer\n    better: lower\n")
     (tmp_path / "published.yaml").write_text(text)
     text = lay_out(tmp_path, published=str(tmp_path / "published.yaml"))
     assert text.index("| SSAST") < text.index("| ASiT") < text.index("| silent")
@@ -206,6 +214,7 @@ def test_where_less_is_better_the_least_comes_first(tmp_path):
     ("change", "expected"),
     [
         (("metric: accuracy", "metrik: accuracy"), "table 1: unknown name 'metrik'"),
+        (("    note", "    better: more\n    note"), "table 1: better: expected higher or lower, found 'more'"),
         (("value: 88.8", "value: high"), "row 1: expected a number"),
         ((", source: a third", ""), "row 3: 'source' is missing"),
         (("tables:", "table:"), "expected one list 'tables'"),

@@ -87,9 +87,9 @@ def write_set(root, name, count, seed, labels=LABELS, fbank=FBANK):
     return folder
 
 
-def build_corpus(root):
+def build_corpus(root, labels=LABELS):
     for name, count, seed in (("train", 36, 0), ("valid", 18, 1), ("test", 24, 2)):
-        write_set(root, name, count, seed)
+        write_set(root, name, count, seed, labels)
     torch.manual_seed(0)
     backbone = vit.build(VIT, FRAMES, MELS)
     metadata = {

@@ -13,7 +13,7 @@ import pytest
 
 from asit.errors import AsitError
 from asit.io import atomic
-from asit.metrics import accuracy
+from asit.metrics.accuracy import confusion_pairs
 from asit.recipes import record
 from asit.runs import baseline, confusion, evaluate, knn, pictures, verify
 from asit.tasks import classification
@@ -59,7 +59,7 @@ def write(folder, labels, targets, predicted):
 @pytest.mark.parametrize("many", [False, True], ids=["matrix", "pairs"])
 def test_any_label_is_drawn_as_it_is_written(tmp_path, many):
     labels = AWKWARD + [f"c{i}" for i in range(300 if many else 0)]
-    pairs = accuracy.confusion_pairs(np.roll(np.arange(len(AWKWARD)), 1), np.arange(len(AWKWARD)), len(labels))
+    pairs = confusion_pairs(np.roll(np.arange(len(AWKWARD)), 1), np.arange(len(AWKWARD)), len(labels))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         confusion.draw(tmp_path / "c.png", pairs, labels)
@@ -111,7 +111,7 @@ def test_six_thousand_classes_take_the_room_of_their_list(tmp_path, monkeypatch)
 @pytest.mark.parametrize(("classes", "columns"), [(200, 201), (201, 4)])
 def test_up_to_200_classes_the_matrix_is_whole(tmp_path, classes, columns):
     labels = [f"c{i}" for i in range(classes)]
-    pairs = accuracy.confusion_pairs(np.array([1, 1, 3]), np.array([0, 0, 3]), classes)
+    pairs = confusion_pairs(np.array([1, 1, 3]), np.array([0, 0, 3]), classes)
     confusion.write_table(tmp_path / "c.csv", pairs, labels)
     lines = (tmp_path / "c.csv").read_text().splitlines()
     assert len(lines[0].split(",")) == columns

@@ -57,10 +57,10 @@ def test_a_single_tag_is_scored_against_clips_without_it():
     task = tagging.Task(tagging.Settings(), ["bird"])
     targets = task.targets(["bird", "-", "-", "bird"])
     scores = np.array([[0.9], [0.2], [0.6], [0.3]], dtype=np.float32)
-    found = task.metrics(scores, targets)
+    found = task.measure(scores, targets)
     assert (found["classes_scored"], found["auc"]) == (1, 0.75)
     assert task.decide(scores) == ["bird", "-", "bird", "-"]
-    assert np.isnan(task.metrics(scores, np.zeros_like(targets))["mAP"])
+    assert np.isnan(task.measure(scores, np.zeros_like(targets))["mAP"])
     assert task.loss(torch.zeros(4, 1), torch.from_numpy(targets)).item() == pytest.approx(np.log(2))
 
 
@@ -109,7 +109,7 @@ def test_trivial_scores():
 
 def test_tagging_counts_classes_without_positives():
     targets = np.array([[1, 0, 0], [0, 1, 0]], dtype=np.float32)
-    found = make(tagging).metrics(np.eye(2, 3), targets)
+    found = make(tagging).measure(np.eye(2, 3), targets)
     assert (found["mAP"], found["classes_scored"], found["classes_without_positives"]) == (1.0, 2, 1)
 
 
@@ -117,7 +117,7 @@ def test_perfect_logits_reach_the_best_primary_metric():
     task = make(classification)
     targets = task.targets(["alfa", "charlie", "bravo"])
     logits = 5 * F.one_hot(torch.from_numpy(targets), 3).float()
-    assert task.metrics(task.scores(logits).numpy(), targets)[task.primary] == 1.0
+    assert task.measure(task.scores(logits).numpy(), targets)[task.metrics[0].name] == 1.0
 
 
 def test_settings_are_flat_options():
