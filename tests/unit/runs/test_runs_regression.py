@@ -15,7 +15,7 @@ from runs_helpers import build_corpus
 
 from asit import registry
 from asit.config import Chosen
-from asit.data.labelled import LabelledClips
+from asit.data.clips import Clips
 from asit.metrics.metric import Metric
 from asit.models.trained import load_model
 from asit.recipes import record
@@ -86,9 +86,9 @@ def test_selection_scoring_printing_and_report(corpus, tmp_path):
         value < min([*before, np.inf]) for value, before in beginnings(errors)
     ]
     model = load_model(str(out / "model.safetensors"), torch.device("cpu"))
-    clips = LabelledClips(corpus.path("valid"), model.task, model.front_end.stats)
+    clips = Clips(corpus.path("valid"), model.task, model.front_end.stats)
     scores = windows.score(
-        model.classifier, model.task, clips.features(), model.front_end, model.frames, windows.WindowSettings()
+        model.classifier, model.task, clips.whole(), model.front_end, model.frames, windows.WindowSettings()
     )
     assert model.task.measure(scores, clips.targets)[ERROR.name] == pytest.approx(errors[kept], abs=1e-4)
 
