@@ -62,7 +62,7 @@ class Published:
     def ranked(self) -> list[Row]:
         """The rows with a value, the best first, then the others."""
         known = [row for row in self.rows if row.value is not None]
-        known.sort(key=lambda row: self.declared.goodness(row.value or 0.0), reverse=True)
+        known.sort(key=lambda row: self.declared.goodness(row.value), reverse=True)
         return known + [row for row in self.rows if row.value is None]
 
 

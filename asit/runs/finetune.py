@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from asit import registry
-from asit.config import REQUIRED, Chosen, chosen, group, option, to_dict
+from asit.config import REQUIRED, Chosen, chosen, group, option
 from asit.data.clips import Clips, collate_clips
 from asit.data.targets import MultiHot
 from asit.errors import AsitError
 from asit.features.stats import Stats
-from asit.io.atomic import write_text
 from asit.kaldi.data_dir import DataDir
 from asit.models.classifier import Classifier, HeadSettings
 from asit.models.trained import check_front_end, load_backbone, save_model
@@ -29,10 +26,9 @@ from asit.runs import windows
 from asit.runs.windows import WindowSettings
 from asit.seeding import derive
 from asit.tasks.finetuner import FineTuner, FineTunerSettings
-from asit.train import distributed, run_dir
-from asit.train.batches import batches_of, plan_of
-from asit.train.loop import Loop
+from asit.train import run_dir
 from asit.train.param_groups import param_groups
+from asit.train.run import Run, opened
 from asit.train.selection import BestWeights
 from asit.train.settings import TrainSettings
 
@@ -85,13 +81,12 @@ def finetune(settings: Settings) -> None:
         AsitError: see the parts.
         SystemExit: 85 when stopped by a signal, with everything saved.
     """
-    out_dir = Path(settings.out_dir)
-    with run_dir.opened(out_dir, settings.train) as place:
-        _run(settings, out_dir, place)
+    with opened(settings) as run:
+        _finetune(settings, run)
 
 
-def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
-    began, train = time.monotonic(), settings.train
+def _finetune(settings: Settings, run: Run) -> None:
+    train = settings.train
     torch.manual_seed(derive(train.seed, "weights"))
     backbone = load_backbone(
         settings.init,
@@ -112,20 +107,17 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
             sets[name] = Clips(path, task, stats, settings.max_missing, frames=frames, seed=train.seed)
             log.info("%s: %d of %d clips of %s", name, len(sets[name]), sets[name].expected, path)
     targets = sets["train"].training_targets()
-    plan = plan_of(train, len(targets), place, class_weights(targets) if settings.balance_classes else None)
-    who = run_dir.identity(
-        settings,
+    run.draw(len(targets), class_weights(targets) if settings.balance_classes else None)
+    if run.is_finished(
+        MODEL,
         backbone=run_dir.file_digest(settings.init),
         **{f"{name}_data": clips.digest() for name, clips in sets.items()},
         stats=dataclasses.asdict(backbone.front_end.stats),
-        global_batch=plan.global_batch,
-    )
-    if run_dir.claim(out_dir, who, place, train.restart_changed) and (out_dir / MODEL).is_file():
-        log.info("%s: finished already", out_dir)
+    ):
         return
     torch.manual_seed(derive(train.seed, "head"))
     classifier = Classifier(backbone.module, task.num_outputs, settings.head)
-    stats, steps = backbone.front_end.stats, train.total_steps(plan.steps_per_epoch)
+    stats, steps = backbone.front_end.stats, run.steps
     learner = FineTuner(
         classifier,
         task,
@@ -133,27 +125,19 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
         mean=stats.mean,
         std=stats.std,
         steps=steps,
-        steps_per_epoch=plan.steps_per_epoch,
+        steps_per_epoch=run.plan.steps_per_epoch,
     )
-    log.info("%d updates, %d an epoch, %d clips each", steps, plan.steps_per_epoch, plan.global_batch)
-    if place.main:
-        write_text(out_dir / "config.yaml", yaml.safe_dump(to_dict(settings), sort_keys=False))
     best = BestWeights(task.metrics[0])
     validation = Validation(settings, task, backbone, sets.get("valid"), learner, best, steps)
-    batches = batches_of(train, sets["train"], plan, collate_clips, place)
-    groups = param_groups(classifier, settings.layer_decay, classifier.backbone.num_layers)
-    Loop(
+    run.train(
         learner,
-        batches,
-        train,
-        out_dir,
-        place=place,
-        groups=groups,
-        identity=who,
+        sets["train"],
+        collate_clips,
+        groups=param_groups(classifier, settings.layer_decay, classifier.backbone.num_layers),
         extras={"best": best},
         epoch_end=validation if "valid" in sets else None,
-    ).run()
-    if place.main:
+    )
+    if run.place.main:
         kept = _kept_weights(learner, best, "valid" in sets, settings.valid_dir)
         facts = {
             "train_clips": len(targets),
@@ -164,10 +148,8 @@ def _run(settings: Settings, out_dir: Path, place: distributed.Place) -> None:
             "valid": {best.metric.name: best.value} if best.step else {},
         }
         tags = {**_default_tags(settings), **parse_tags(settings.tags)}
-        save_model(str(out_dir / MODEL), kept, backbone, task, settings.task.name, tags=tags, facts=facts)
-        seconds = time.monotonic() - began
-        run_dir.finish(out_dir, who, steps=steps, seconds=seconds, tags=tags)
-        log.info("finished in %.0f s: %s", seconds, out_dir / MODEL)
+        save_model(str(run.product), kept, backbone, task, settings.task.name, tags=tags, facts=facts)
+        run.finish(tags=tags)
 
 
 class Validation:

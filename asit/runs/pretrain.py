@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from asit import registry
 from asit.config import Chosen, chosen, group, option, to_dict
@@ -16,13 +15,11 @@ from asit.data.crops import Crops, CropSettings, collate_crops
 from asit.data.features import Features
 from asit.errors import AsitError, excerpt
 from asit.features.mel import mel_centres
-from asit.io.atomic import write_text
 from asit.methods._pictures import Axes
 from asit.models import model_file
 from asit.seeding import derive
-from asit.train import distributed, run_dir
-from asit.train.batches import batches_of, plan_of
-from asit.train.loop import Loop
+from asit.train import run_dir
+from asit.train.run import opened
 from asit.train.run_log import FEWEST
 from asit.train.settings import TrainSettings
 
@@ -52,38 +49,23 @@ def pretrain(settings: PretrainSettings) -> None:
         AsitError: see the parts.
         SystemExit: 85 when stopped by a signal, with everything saved.
     """
-    out_dir = Path(settings.out_dir)
-    with run_dir.opened(out_dir, settings.train) as place:
-        _run(settings, out_dir, place)
-
-
-def _run(settings: PretrainSettings, out_dir: Path, place: distributed.Place) -> None:
-    train = settings.train
-    features = Features(settings.data_dir)
-    crops = Crops(features, settings.crops, train.seed)
-    plan = plan_of(train, len(crops), place, crops.weights)
-    steps = train.total_steps(plan.steps_per_epoch)
-    who = run_dir.identity(settings, data=features.digest(), global_batch=plan.global_batch)
-    if imagenet := getattr(settings.method.settings, "imagenet", None):
-        who["imagenet"] = run_dir.file_digest(imagenet)
-    done = run_dir.claim(out_dir, who, place, train.restart_changed)
-    if done and done.get("export") == settings.export and (out_dir / BACKBONE).is_file():
-        log.info("%s: finished already", out_dir)
-        return
-    for message in worries(settings, crops, steps):
-        log.warning("%s", message)
-    torch.manual_seed(derive(train.seed, "init"))
-    learner = build_learner(settings, features.num_mels, steps, plan.steps_per_epoch)
-    learner.axes = picture_axes(features)
-    log.info("%d updates, %d an epoch, %d clips each", steps, plan.steps_per_epoch, plan.global_batch)
-    if place.main:
-        write_text(out_dir / "config.yaml", yaml.safe_dump(to_dict(settings), sort_keys=False))
-    batches = batches_of(train, crops, plan, collate_crops, place)
-    Loop(learner, batches, train, out_dir, place=place, identity=who).run()
-    if place.main:
-        _export(learner, features, settings, out_dir, steps)
-        run_dir.finish(out_dir, who, steps=steps, export=settings.export)
-        log.info("finished: %s", out_dir / BACKBONE)
+    with opened(settings) as run:
+        features = Features(settings.data_dir)
+        crops = Crops(features, settings.crops, settings.train.seed)
+        run.draw(len(crops), crops.weights)
+        imagenet = getattr(settings.method.settings, "imagenet", None)
+        files = {"imagenet": run_dir.file_digest(imagenet)} if imagenet else {}
+        if run.is_finished(BACKBONE, {"export": settings.export}, data=features.digest(), **files):
+            return
+        for message in worries(settings, crops, run.steps):
+            log.warning("%s", message)
+        torch.manual_seed(derive(settings.train.seed, "init"))
+        learner = build_learner(settings, features.num_mels, run.steps, run.plan.steps_per_epoch)
+        learner.axes = picture_axes(features)
+        run.train(learner, crops, collate_crops)
+        if run.place.main:
+            _export(learner, features, settings, run.steps)
+            run.finish(export=settings.export)
 
 
 def build_learner(settings: PretrainSettings, mels: int, steps: int, steps_per_epoch: int) -> Any:
@@ -128,11 +110,11 @@ def worries(settings: PretrainSettings, crops: Crops, steps: int) -> list[str]:
     return found
 
 
-def _export(learner: Any, features: Features, settings: PretrainSettings, out_dir: Path, steps: int) -> None:
+def _export(learner: Any, features: Features, settings: PretrainSettings, steps: int) -> None:
     backbone = learner.backbone(settings.export)
     stats = features.stats
     model_file.save(
-        out_dir / BACKBONE,
+        Path(settings.out_dir) / BACKBONE,
         backbone.state_dict(),
         {
             "kind": "backbone",

@@ -6,28 +6,23 @@ that it learns from. It stands in every checkpoint and in ``done.json``, and is 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import logging
 import os
-import shlex
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from asit.config import to_dict
 from asit.errors import AsitError, excerpt
 from asit.io import json_object
-from asit.io.atomic import free_name, sweep, write_text
+from asit.io.atomic import free_name, write_text
 from asit.io.checksum import hash_of
-from asit.train import distributed, processes, signals
-from asit.train.checkpoint import CheckpointDir, DirLock
+from asit.train import distributed
+from asit.train.checkpoint import CheckpointDir
 from asit.train.distributed import Place
 from asit.train.run_log import start_log
-from asit.train.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 DONE = "done.json"
@@ -72,29 +67,6 @@ def differences(saved: Any, now: Mapping[str, Any]) -> str:
 
 def _shown(values: Mapping[str, Any], name: str) -> str:
     return excerpt(repr(values[name]), MANY) if name in values else "not said"
-
-
-@contextlib.contextmanager
-def opened(out_dir: Path, train: TrainSettings) -> Iterator[Place]:
-    """What every training does around its run: processes, threads, signals, the folder's lock, the log.
-
-    A stop signal before the first update ends the process at once with code 85: there is nothing to save yet.
-    """
-    processes.end_with_parent()
-    with signals.leave_at_once():
-        ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
-        threads = processes.use_threads(train.threads, ranks_here)
-        place = distributed.join(train.ngpu)
-        try:
-            with DirLock(out_dir) if place.main else nullcontext():
-                start_log(out_dir, place.main)
-                for orphan in sweep(out_dir) if place.main else ():
-                    log.info("removed %s, left by a run that was killed", orphan)
-                log.info("%s", shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]))
-                log.info("%d process(es) on %s, %d CPU thread(s) each", place.size, place.device, threads)
-                yield place
-        finally:
-            distributed.leave()
 
 
 def claim(out_dir: Path, who: Mapping[str, Any], place: Place, restart_changed: bool) -> dict[str, Any] | None:
