@@ -112,7 +112,7 @@ class Crops:
             for first, last in pieces:
                 features.normalise(rows.pop(0), out=crop[there : there + last - first])
                 there += last - first
-            fill_behind(crop, there, features.silence, settings.pad)
+            fill_after(crop, there, features.silence, settings.pad)
         return item
 
 
@@ -143,7 +143,7 @@ def pieces_of_crop(frames: int, length: int, random: np.random.Generator, shift:
     return [(first, frames), (0, first + length - frames)]
 
 
-def fill_behind(feats: np.ndarray, there: int, silence: float, pad: str) -> None:
+def fill_after(feats: np.ndarray, there: int, silence: float, pad: str) -> None:
     """Fill rows `there` and following of (T, F), in place, with silence or by repeating those before them."""
     if pad != "tile":
         feats[there:] = silence
