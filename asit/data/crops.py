@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from asit.config import option
+from asit.config import Options, option
 from asit.data.dataset import FeatureDataset
 from asit.data.sampler import Key
 from asit.errors import AsitError
@@ -22,7 +22,7 @@ Piece = tuple[int, int]  # rows [first, last) of a clip
 
 
 @dataclass(frozen=True)
-class CropSettings:
+class CropSettings(Options):
     """Which clips are drawn, and what is cut out of them. Two global crops a clip, independent of one another."""
 
     global_frames: int = option(592, "frames of a global crop", least=1)
@@ -39,13 +39,6 @@ class CropSettings:
     roll: float = option(
         0.0, "probability of rotating a clip in time by a random amount first (first release: 0.5)", least=0, most=1
     )
-
-    def __post_init__(self) -> None:
-        """Raises AsitError for sizes below 1 or a probability outside [0, 1]."""
-        if min(self.global_frames, self.local_frames) < 1 or min(self.local_crops, self.min_frames) < 0:
-            raise AsitError("crops: frames must be at least 1 and counts at least 0")
-        if not 0 <= self.roll <= 1:
-            raise AsitError(f"--roll: expected a probability, found {self.roll}")
 
 
 class CropDataset:

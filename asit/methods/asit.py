@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from asit import registry
-from asit.config import Chosen, chosen, option
+from asit.config import Chosen, Options, chosen, option
 from asit.errors import AsitError
 from asit.layers.heads import ProjectionHead, ReconstructionHead
 from asit.losses.global_distillation import GlobalDistillation
@@ -35,7 +35,7 @@ from asit.schedules import Cosine, EpochRamp
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """ASiT. The defaults are the second released variant (v2)."""
 
     model: Chosen = chosen("models", "vit", "backbone")

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.models.vit import Tokens
 
 
 @dataclass(frozen=True)
-class HeadSettings:
+class HeadSettings(Options):
     """Pooling and head of a fine-tuned model."""
 
     pooling: str = option(
@@ -25,7 +25,9 @@ class HeadSettings:
         ["cls", "mean", "cls+mean"],
     )
     pool_slices: int = option(
-        1, "take the mean over each of this many equal stretches of the clip, side by side; keeps order, for words"
+        1,
+        "take the mean over each of this many equal stretches of the clip, side by side; keeps order, for words",
+        least=1,
     )
     head_norm: bool = option(True, "LayerNorm between pooling and the linear layer")
     head_dropout: float = option(
@@ -33,13 +35,6 @@ class HeadSettings:
     )
     freeze_backbone: bool = option(False, "train the head alone (linear probe)")
     probe_layer: int | None = option(None, "take the tokens after this many blocks; none: after all of them", least=0)
-
-    def __post_init__(self) -> None:
-        """Raises AsitError for a dropout outside [0, 1) or no stretch to pool over."""
-        if self.pool_slices < 1:
-            raise AsitError(f"option 'pool_slices': expected at least 1, found {self.pool_slices}")
-        if not 0.0 <= self.head_dropout < 1.0:
-            raise AsitError(f"option 'head_dropout': expected a share in [0, 1), found {self.head_dropout}")
 
 
 class Classifier(nn.Module):
@@ -55,7 +50,7 @@ class Classifier(nn.Module):
 
     def __init__(self, backbone: nn.Module, num_outputs: int, settings: HeadSettings) -> None:
         super().__init__()
-        if settings.probe_layer is not None and not 0 <= settings.probe_layer <= backbone.num_layers:
+        if settings.probe_layer is not None and settings.probe_layer > backbone.num_layers:
             raise AsitError(
                 f"option 'probe_layer': expected 0 to {backbone.num_layers}, the backbone's blocks, "
                 f"found {settings.probe_layer}"

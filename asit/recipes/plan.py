@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asit.config import entry, option, read_yaml
+from asit.config import Options, entry, option, read_yaml
 from asit.errors import AsitError, nearest
 from asit.recipes import job_list
 
@@ -43,7 +43,7 @@ COMMANDS = {  # kind, which is also the name of its list -> command
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Write the command lines of a recipe's jobs: pretraining, fine-tuning, scoring, baseline, knn, verification."""
 
     runs: str = option("conf/runs.yaml", "which runs there are; docs/extending.md has its form")

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from asit import registry
-from asit.config import REQUIRED, Chosen, chosen, group, option, to_dict
+from asit.config import REQUIRED, Chosen, Options, chosen, group, option, to_dict
 from asit.data.clips import ClipDataset
 from asit.data.collate import collate_clips
 from asit.data.labelled import LabelledClips
@@ -43,7 +43,7 @@ MODEL = "model.safetensors"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Fine-tune a backbone on labelled clips; the validation set, where there is one, selects the weights."""
 
     train_dir: str = option(REQUIRED, "data directory to train on; its labels.txt lists the classes", free=True)
@@ -72,11 +72,8 @@ class Settings:
     train: TrainSettings = group(TrainSettings)
 
     def __post_init__(self) -> None:
-        """Raises AsitError for a value outside its range."""
-        if not 0.0 < self.layer_decay <= 1.0:
-            raise AsitError(f"--layer-decay: expected a value in (0, 1], found {self.layer_decay}")
-        if self.crop_frames < 0 or self.eval_every < 0:
-            raise AsitError("--crop-frames and --eval-every: expected 0 or more")
+        """Raises AsitError for a tag that is not name=value."""
+        super().__post_init__()
         parse_tags(self.tags)
 
 

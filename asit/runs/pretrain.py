@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from asit import registry
-from asit.config import Chosen, chosen, group, option, to_dict
+from asit.config import Chosen, Options, chosen, group, option, to_dict
 from asit.data.collate import collate_crops
 from asit.data.crops import CropDataset, CropSettings
 from asit.data.dataset import FeatureDataset
@@ -35,7 +35,7 @@ BACKBONE = "backbone.safetensors"
 
 
 @dataclass(frozen=True)
-class PretrainSettings:
+class PretrainSettings(Options):
     """Pretrain a backbone on the clips of a data directory, without labels."""
 
     data_dir: str = option("data/pool", "data directory with feats.scp, conf/fbank.yaml and stats.yaml", free=True)

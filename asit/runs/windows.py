@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.models.classifier import mask_needed
 from asit.models.trained import FrontEnd
@@ -23,7 +23,7 @@ Forward = Callable[[Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
-class WindowSettings:
+class WindowSettings(Options):
     """How a clip longer than a crop is scored."""
 
     scoring: str = option(
@@ -34,13 +34,6 @@ class WindowSettings:
     )
     window_mean: str = option("probabilities", "what is averaged over windows", ["probabilities", "logits"])
     eval_batch: int = option(64, "windows scored at once", least=1, free=True)
-
-    def __post_init__(self) -> None:
-        """Raises AsitError for a value outside its range."""
-        if not 0.0 <= self.window_overlap < 1.0:
-            raise AsitError(f"option 'window_overlap': expected a share in [0, 1), found {self.window_overlap}")
-        if self.eval_batch < 1:
-            raise AsitError(f"option 'eval_batch': expected at least 1, found {self.eval_batch}")
 
 
 def window_starts(frames: int, window: int, overlap: float) -> list[int]:

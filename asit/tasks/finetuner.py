@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asit.config import group, option
+from asit.config import Options, group, option
 from asit.data import augment
 from asit.errors import AsitError
 from asit.layers.ema import move
@@ -31,7 +31,7 @@ class TaskLoss(Protocol):
 
 
 @dataclass(frozen=True)
-class FineTunerSettings:
+class FineTunerSettings(Options):
     """Augmentation and weight averaging of a fine-tuning run."""
 
     augmentation: augment.Settings = group(augment.Settings)
@@ -43,12 +43,6 @@ class FineTunerSettings:
     )
     ema_decay: float = option(0.999, "decay of the moving average; smaller over the first updates", least=0, below=1)
     tail_from: float = option(0.5, "share of the updates after which the tail begins", least=0, below=1)
-
-    def __post_init__(self) -> None:
-        """Raises AsitError for a value outside its range."""
-        for name in ("ema_decay", "tail_from"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise AsitError(f"option '{name}': expected a value in [0, 1), found {getattr(self, name)}")
 
 
 class FineTuner(nn.Module):

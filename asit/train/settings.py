@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.schedules import Constant, Cosine, Schedule, StepDecay
 from asit.train.precision import CHOICES
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(Options):
     """Optimisation, schedules, logging and checkpoints of one run. Defaults are ASiT's published ones."""
 
     epochs: int = option(100, "passes over the training set (used when steps is none)", least=1)
@@ -86,13 +86,7 @@ class TrainSettings:
     )
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accum", "num_procs", "log_every", "prefetch", "lr_factor_every"):
-            if getattr(self, name) < 1:
-                raise AsitError(f"--{name.replace('_', '-')}: expected at least 1, found {getattr(self, name)}")
-        if self.steps is not None and self.steps < 1:
-            raise AsitError(f"--steps: expected at least 1, found {self.steps}")
-        if self.keep < 2:
-            raise AsitError(f"--keep: expected at least 2 (one may be damaged by a crash), found {self.keep}")
+        super().__post_init__()
         if len(self.betas) != 2:
             raise AsitError(f"--betas: expected two numbers, found {len(self.betas)}")
 
