@@ -48,7 +48,7 @@ class ClipDataset:
         if self.random_crop and there > length:
             first = int(numpy_generator(self.seed, "clip", number).integers(there - length + 1))
         rows = read_pieces(self.features, index, [(first, first + length)])[0]
-        feats = fill_up(self.features.normalise(rows), self.frames, self.features.silence, "silence")
+        feats = fill_up(self.features.normalise(rows), self.frames, self.features.silence)
         item: dict[str, Any] = {
             "feats": np.ascontiguousarray(feats),
             "length": length,

@@ -29,8 +29,6 @@ class CropSettings(Options):
     local_frames: int = option(192, "frames of a local crop", least=1)
     local_crops: int = option(0, "local crops a clip (the second release: 4)", least=0)
     short_clips: str = option("pad", "clips shorter than a global crop: pad them, or leave them out", ("pad", "skip"))
-    pad: str = option("silence", "pad short clips with digital silence, or by repeating them", ("silence", "tile"))
-    min_frames: int = option(0, "leave out clips shorter than this", least=0)
     draw: str = option(
         "uniform",
         "clips: each once an epoch, or with replacement in proportion to their length or number of possible crops",
@@ -54,13 +52,13 @@ class CropDataset:
     def __init__(self, features: FeatureDataset, settings: CropSettings, seed: int) -> None:
         self.features, self.settings, self.seed = features, settings, seed
         frames = features.num_frames
-        least = max(settings.min_frames, settings.global_frames if settings.short_clips == "skip" else 1)
+        least = settings.global_frames if settings.short_clips == "skip" else 1
         self.pool = np.flatnonzero(frames >= least)
         left = len(frames) - len(self.pool)
         if not len(self.pool):
             raise AsitError(
                 f"{features.path}: none of the {left} clips has {least} frames (longest: {frames.max()}); "
-                "lower --global-frames or --min-frames, or use --short-clips pad"
+                "lower --global-frames or use --short-clips pad"
             )
         kept = frames[self.pool]
         hours = float(kept.sum()) * features.front_end.frame_shift / 3.6e6
@@ -102,7 +100,7 @@ class CropDataset:
             for first, last in pieces:
                 features.normalise(rows.pop(0), out=crop[there : there + last - first])
                 there += last - first
-            fill_behind(crop, there, features.silence, settings.pad)
+            crop[there:] = features.silence
         return item
 
 
@@ -129,20 +127,10 @@ def read_pieces(features: FeatureDataset, index: int, pieces: list[Piece]) -> li
     return [features.read(index, a, b) for a, b in pieces]
 
 
-def fill_up(feats: np.ndarray, length: int, silence: float, pad: str) -> np.ndarray:
-    """Lengthen normalised (T, F) to (length, F) with silence at the end, or by repeating it."""
+def fill_up(feats: np.ndarray, length: int, silence: float) -> np.ndarray:
+    """Lengthen normalised (T, F) to (length, F) with silence at the end."""
     if len(feats) >= length:
         return feats
-    filled = np.empty((length, feats.shape[1]), np.float32)
+    filled = np.full((length, feats.shape[1]), silence, np.float32)
     filled[: len(feats)] = feats
-    fill_behind(filled, len(feats), silence, pad)
     return filled
-
-
-def fill_behind(feats: np.ndarray, there: int, silence: float, pad: str) -> None:
-    """Fill rows `there` and following of (T, F), in place, with silence or by repeating those before them."""
-    if pad != "tile":
-        feats[there:] = silence
-        return
-    for start in range(there, len(feats), there):
-        feats[start : start + there] = feats[: min(there, len(feats) - start)]

@@ -29,16 +29,12 @@ class HeadSettings(Options):
         "take the mean over each of this many equal stretches of the clip, side by side; keeps order, for words",
         least=1,
     )
-    head_norm: bool = option(True, "LayerNorm between pooling and the linear layer")
-    head_dropout: float = option(
-        0.0, "share of the embedding's values dropped in front of the linear layer", least=0, below=1
-    )
     freeze_backbone: bool = option(False, "train the head alone (linear probe)")
     probe_layer: int | None = option(None, "take the tokens after this many blocks; none: after all of them", least=0)
 
 
 class Classifier(nn.Module):
-    """Backbone -> pooling -> (LayerNorm) -> dropout -> linear layer.
+    """Backbone -> pooling -> LayerNorm -> linear layer.
 
     Args:
         backbone: a model of ``asit.models`` (``embed_dim``, ``num_layers``, ``forward(x, lengths, layer)``).
@@ -59,8 +55,7 @@ class Classifier(nn.Module):
         self.backbone = backbone
         parts = {"cls": 1, "mean": settings.pool_slices, "cls+mean": 1 + settings.pool_slices}[settings.pooling]
         width = backbone.embed_dim * parts
-        self.norm = nn.LayerNorm(width, eps=1e-6) if settings.head_norm else nn.Identity()
-        self.dropout = nn.Dropout(settings.head_dropout)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
         self.head = nn.Linear(width, num_outputs)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
@@ -86,7 +81,7 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (B, C)."""
-        return self.head(self.dropout(self.norm(self.embed(x, lengths))))
+        return self.head(self.norm(self.embed(x, lengths)))
 
 
 def pool(tokens: Tokens, pooling: str, slices: int = 1) -> Tensor:

@@ -19,6 +19,7 @@ from asit.errors import AsitError
 from asit.models.classifier import mask_needed
 from asit.models.trained import FrontEnd
 
+OVERLAP = 0.5  # least overlap of neighbouring windows, as a share of a window
 Forward = Callable[[Tensor, Tensor | None], Tensor]
 
 
@@ -29,10 +30,6 @@ class WindowSettings(Options):
     scoring: str = option(
         "windows", "long clips: mean over windows, or whole at once with interpolated positions", ["windows", "whole"]
     )
-    window_overlap: float = option(
-        0.5, "least overlap of neighbouring windows, as a share of a window", least=0, below=1
-    )
-    window_mean: str = option("probabilities", "what is averaged over windows", ["probabilities", "logits"])
     eval_batch: int = option(64, "windows scored at once", least=1, free=True)
 
 
@@ -89,7 +86,7 @@ def apply(
     number = -1
     for number, feats in enumerate(clips):
         whole = settings.scoring == "whole"
-        for start in [0] if whole else window_starts(len(feats), frames, settings.window_overlap):
+        for start in [0] if whole else window_starts(len(feats), frames, OVERLAP):
             piece = feats if whole else feats[start : start + frames]
             length = max(frames, len(piece))
             waiting.setdefault(length, []).append((number, piece))
@@ -112,7 +109,4 @@ def score(
 ) -> np.ndarray:
     """Class probabilities, float32 (clips, C), by a classifier in evaluation mode on its own device."""
     device = next(classifier.parameters()).device
-    if settings.window_mean == "logits":
-        logits = apply(classifier, clips, front_end, frames, settings, device)
-        return task.scores(torch.from_numpy(logits)).numpy()
     return apply(lambda x, n: task.scores(classifier(x, n)), clips, front_end, frames, settings, device)

@@ -17,6 +17,8 @@ from asit.errors import AsitError
 from asit.layers.ema import move
 from asit.models.classifier import Classifier, mask_needed
 
+EMA_DECAY = 0.999  # of the moving average; smaller over the first updates
+
 
 class TaskLoss(Protocol):
     """What fine-tuning needs of a task of ``asit.tasks``."""
@@ -41,7 +43,6 @@ class FineTunerSettings(Options):
         "updates or of the ends of epochs (AST)",
         ["none", "ema", "tail", "epochs"],
     )
-    ema_decay: float = option(0.999, "decay of the moving average; smaller over the first updates", least=0, below=1)
     tail_from: float = option(0.5, "share of the updates after which the tail begins", least=0, below=1)
 
 
@@ -120,7 +121,7 @@ class FineTuner(nn.Module):
             return
         mine, current = list(self._trained(self.averaged)), list(self._trained(self.classifier))
         if self.settings.average == "ema":
-            share = 1.0 - min(self.settings.ema_decay, (1.0 + step) / (10.0 + step))
+            share = 1.0 - min(EMA_DECAY, (1.0 + step) / (10.0 + step))
         elif self.settings.average == "epochs":
             before, ended = self.tail_start // self.steps_per_epoch, (step + 1) // self.steps_per_epoch
             if ended > before and (step + 1) % self.steps_per_epoch:

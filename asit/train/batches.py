@@ -37,4 +37,4 @@ def batches_of(
 ) -> Batches:
     """The batches of the plan, loaded by as many processes as the options ask for."""
     pin = place.device.type == "cuda"
-    return Batches(dataset, plan, collate, num_workers=train.num_workers, prefetch=train.prefetch, pin=pin)
+    return Batches(dataset, plan, collate, num_workers=train.num_workers, pin=pin)
