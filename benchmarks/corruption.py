@@ -19,12 +19,12 @@ from measure import Result, ratio, take_turns
 from plain import published_corruption
 from step import ALL, Step
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.masking import gmml
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Time of the corruption of one view of a batch, in turns with the training step."""
 
     batches: tuple[int, ...] = option((2, 8, 32), "clips of a batch")

@@ -23,7 +23,7 @@ import yaml
 from measure import Result, picture, ratio, take_turns
 from speech import log_mels
 
-from asit.config import option, parse, to_dict
+from asit.config import Options, option, parse, to_dict
 from asit.data.crops import Crops, CropSettings
 from asit.data.features import Features
 from asit.features.fbank import FbankSettings
@@ -41,7 +41,7 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Time random crops, interleaved with other libraries where they can be imported."""
 
     rounds: int = option(30, "rounds; each candidate runs once in each", least=3)

@@ -24,14 +24,14 @@ import torch
 from measure import Result, picture, ratio, take_turns
 from speech import speech
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.features.fbank import Fbank, FbankSettings
 
 Compute = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Time log-mel features, interleaved with other implementations where they can be imported."""
 
     rate: int = option(16000, "sample rate in Hz")

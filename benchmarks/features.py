@@ -28,7 +28,7 @@ from fbank import kaldi_native_fbank, lhotse, torchaudio
 from measure import Result, picture, ratio, take_turns
 from speech import RATE, data_dir
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.features.extract import ExtractSettings, extract
 from asit.features.fbank import FbankSettings
 from asit.kaldi.ark import ArkWriter
@@ -39,7 +39,7 @@ SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Time the feature stage, interleaved with other implementations where they can be imported."""
 
     clips: int = option(40, "clips of 10 s", least=2)

@@ -18,7 +18,7 @@ import numpy as np
 from measure import Result, picture
 from scale import CLASSES, FRAMES, MELS
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.features.extract import settings_text
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
@@ -28,7 +28,7 @@ from asit.kaldi.table import read_table
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Open data directories of growing size as pretraining and fine-tuning do."""
 
     clips: tuple[int, ...] = option((20_000, 200_000, 1_000_000, 2_000_000), "sizes")

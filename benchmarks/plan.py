@@ -27,7 +27,7 @@ from plain import PlainAttention, as_published
 from torch.utils.flop_counter import FlopCounterMode
 
 from asit import registry
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.io.audio import read_audio
 from asit.kaldi.data_dir import write_data_dir
 from asit.runs.pretrain import PretrainSettings
@@ -41,7 +41,7 @@ SCALING = {1: 1.0, 8: 0.95, 64: 0.85}  # assumed
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Plan a pretraining on AudioSet-2M from what can be measured here."""
 
     clips: int = option(60, "clips of 10 s for the feature measurement", least=10)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError
 from asit.features.extract import settings_text
 from asit.features.fbank import FbankSettings
@@ -50,7 +50,7 @@ sys.exit(os.waitstatus_to_exitcode(status) != 0)
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Measure the commands of egs/audioset on lists of the official size."""
 
     segments: int = option(2_041_789, "unbalanced segments; the other lists have their official sizes", least=1000)

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.data.clips import Clips, collate_clips
 from asit.data.crops import Crops, CropSettings, collate_crops
 from asit.data.features import Features
@@ -27,7 +27,7 @@ BATCHES = 20
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Open a data directory and load some batches."""
 
     data_dir: str = option(REQUIRED, "data directory with features and labels")

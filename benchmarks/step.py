@@ -22,7 +22,7 @@ import torch
 from measure import Result, matrix_product, picture, ratio, take_turns
 from training_step import ALL, BLOCKS, COMPILE, LEVERS, PLAIN, Step, difference, flop
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError
 
 BATCH = {"tiny": 4, "small": 2, "base": 2}
@@ -30,7 +30,7 @@ MEMORY_BATCHES = {"tiny": (8,), "small": (4,), "base": (2, 4)}
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Time and memory of training steps, plain and fast, in turns."""
 
     part: str = option("step", "which table", ["step", "levers", "memory", "growth", "gpu", "one"])

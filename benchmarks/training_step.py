@@ -32,7 +32,7 @@ from asit.train.settings import TrainSettings
 MELS, LOCAL_FRAMES, LOCAL_CROPS = 128, 192, 4
 VARIANTS: dict[str, dict] = {
     "v1": {
-        "cls_prototypes": 8192, "patch_prototypes": 1024, "train_gain": False, "rec_hidden": 768, "rec_bottleneck": 128,
+        "cls_prototypes": 8192, "patch_prototypes": 1024, "train_gain": False, "rec_bottleneck": 128,
         "global_weight": 1.0, "local_weight": 1.0, "reconstruction_weight": 2.0, "drop_ratio": 0.7,
     },
     "v2": {},

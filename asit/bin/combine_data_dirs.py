@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.errors import command
 from asit.kaldi.data_dir_combine import combine
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Write one Kaldi data directory with the utterances of several; ids must differ, feature settings agree."""
 
     data_dirs: tuple[str, ...] = option(REQUIRED, "directories to combine")

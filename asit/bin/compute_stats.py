@@ -6,13 +6,13 @@ import os
 import sys
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.errors import command
 from asit.features.stats import compute
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Mean and standard deviation over all frames and bins of a data directory's features."""
 
     data_dir: str = option(REQUIRED, "data directory with feats.scp")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, group, option, parse
+from asit.config import REQUIRED, Options, group, option, parse
 from asit.errors import command
 from asit.kaldi.data_dir_combine import Renaming, copy
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Copy a Kaldi data directory, changing utterance and speaker ids; audio and archives stay where they are."""
 
     data_dir: str = option(REQUIRED, "directory to copy")

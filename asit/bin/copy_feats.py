@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.errors import command
 from asit.kaldi import specifiers
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Copy features from a Kaldi rspecifier to a wspecifier, such as scp:data/train/feats.scp ark,t:- ."""
 
     rspecifier: str = option(REQUIRED, "what to read: scp:FILE or ark:FILE, - for standard input", positional=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.errors import command
 from asit.io.checksum import hash_of
 from asit.io.download import download
@@ -13,7 +13,7 @@ from asit.io.unpack import extract
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Fetch a file from the first source that has it, resume what was cut off, check it, unpack it."""
 
     sources: tuple[str, ...] = option(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.errors import AsitError, command
 from asit.kaldi import specifiers
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Print the dimension F of features, that of the first utterance."""
 
     rspecifier: str = option(REQUIRED, "what to read: scp:FILE or ark:FILE, - for standard input", positional=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, group, option, parse
+from asit.config import REQUIRED, Options, group, option, parse
 from asit.errors import command
 from asit.kaldi.data_dir_fix import BACKUP, REMOVED, FixSettings, counts, fix
 
@@ -13,7 +13,7 @@ NAMED = 5  # dropped utterances that are named; removed.txt has all
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Fix a Kaldi data directory: sort, intersect, write spk2utt; the originals stay in .backup/."""
 
     data_dir: str = option(REQUIRED, "directory to fix, in place")

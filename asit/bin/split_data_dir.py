@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.errors import command
 from asit.kaldi.data_dir_parts import split
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Split a Kaldi data directory into <data-dir>/split<n>/1 ... n; nothing is done where that is up to date."""
 
     data_dir: str = option(REQUIRED, "directory to split")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.errors import AsitError, command
 from asit.kaldi import data_dir_parts as parts
 from asit.kaldi.data_dir import DataDir, read_list
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Write a subset of a Kaldi data directory; exactly one of the six choices must be given."""
 
     data_dir: str = option(REQUIRED, "directory to choose from")

@@ -8,13 +8,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, group, option, parse
+from asit.config import REQUIRED, Options, group, option, parse
 from asit.errors import command
 from asit.runs.tokens import TokenSettings, train, write_token_int
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Train a SentencePiece model on the text of a data directory and write token_int of data directories."""
 
     data_dir: str = option(REQUIRED, "data directory whose text the tokens are made for")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, group, option, parse
+from asit.config import REQUIRED, Options, group, option, parse
 from asit.errors import AsitError, command
 from asit.kaldi.data_dir import DataDir
 from asit.kaldi.data_dir_validate import Checks, find_problems
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Check a Kaldi data directory: every problem with its file and line, exit code 1 if there is any."""
 
     data_dir: str = option(REQUIRED, "directory to check")

@@ -6,13 +6,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.launch.watch import Watcher, follow
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Follow running jobs by their logs: a line for each with step, loss, speed and time left, and their warnings."""
 
     exp_dir: str = option("exp", "experiment folder; the jobs are those with a log in <exp-dir>/**/log")

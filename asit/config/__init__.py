@@ -1,6 +1,7 @@
 """Typed settings: each option is written once, as a field of a frozen dataclass.
 
-A command's settings are one dataclass. Its fields are
+A command's settings are one dataclass derived from ``Options``, which enforces types, ranges and choices. Its fields
+are
 
 - ``option(default, help)``: one option; ``REQUIRED`` as default makes it mandatory;
 - ``group(Other)``: another settings dataclass whose options join this command's;
@@ -13,12 +14,13 @@ command line. An unknown name on the command line or in a file is an error that 
 """
 
 from asit.config.command_line import parse
-from asit.config.fields import REQUIRED, Chosen, chosen, from_dict, group, option, to_dict
+from asit.config.fields import REQUIRED, Chosen, Options, chosen, from_dict, group, option, to_dict
 from asit.config.files import entry, load, read_yaml
 
 __all__ = [
     "REQUIRED",
     "Chosen",
+    "Options",
     "chosen",
     "entry",
     "from_dict",

@@ -17,6 +17,25 @@ S = TypeVar("S")
 REQUIRED: Any = dataclasses.MISSING
 
 
+@dataclass(frozen=True)
+class Options:
+    """Base of all settings. Types, ranges and choices hold however the object is made: from a file, a command line or
+    Python. A subclass with a ``__post_init__`` of its own, for what options must be together, calls this one first.
+
+    Raises:
+        AsitError: a value of the wrong type, out of range or not among the choices.
+    """
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            if "limits" in f.metadata:
+                try:
+                    value = checked(kind(_resolved(type(self), f)), getattr(self, f.name))
+                except ValueError as error:
+                    raise AsitError(f"option '{f.name}': {error}") from None
+                object.__setattr__(self, f.name, value)  # the one way into a frozen dataclass
+
+
 def option(
     default: Any,
     help: str,
@@ -120,6 +139,8 @@ def chosen_names(settings: type, given: Mapping[str, Any], where: Mapping[str, s
 
 def flatten(settings: type, names: Mapping[str, str]) -> dict[str, dataclasses.Field]:
     """All options by flat name, given the components of :func:`chosen_names`."""
+    if not issubclass(settings, Options):
+        raise TypeError(f"{settings.__module__}.{settings.__name__}: derive it from asit.config.Options")
     flat: dict[str, dataclasses.Field] = {}
     for f in dataclasses.fields(settings):
         if "group" in f.metadata:
@@ -177,10 +198,7 @@ def _build(settings: type[S], values: Mapping[str, Any]) -> S:
             name = values.get(f.name, f.metadata["default"])
             arguments[f.name] = Chosen(name, _build(registry.load(f.metadata["kind"], name).Settings, values))
         elif f.name in values:
-            try:
-                arguments[f.name] = checked(kind(_resolved(settings, f)), values[f.name])
-            except ValueError as error:
-                raise AsitError(f"option '{f.name}': {error}") from None
+            arguments[f.name] = values[f.name]
         elif is_required(f):
             raise AsitError(f"option '{f.name}' is missing: {f.metadata['help']}")
     return settings(**arguments)

@@ -14,31 +14,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asit.config import option
-from asit.errors import AsitError
+from asit.config import Options, option
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Augmentation in fine-tuning; every value of 0 switches its part off."""
 
-    mixup: float = option(0.0, "share of the batches' clips that are mixed with another clip, in linear power")
-    mixup_alpha: float = option(10.0, "mixing share is drawn from Beta(alpha, alpha)")
-    freq_mask: int = option(0, "SpecAugment: largest number of neighbouring mel bins masked in a clip")
-    time_mask: int = option(0, "SpecAugment: largest number of neighbouring frames masked in a clip")
-    gain: float = option(0.0, "level change of a clip, uniform within plus or minus this many dB")
-    roll: int = option(0, "circular shift of a clip in time, uniform within plus or minus this many frames")
-    noise: float = option(0.0, "largest amplitude of uniform noise added to the normalised features (AST: 0.1)")
-
-    def __post_init__(self) -> None:
-        """Raises AsitError for a value outside its range."""
-        if not 0.0 <= self.mixup <= 1.0:
-            raise AsitError(f"option 'mixup': expected a share between 0 and 1, found {self.mixup}")
-        if self.mixup_alpha <= 0.0:
-            raise AsitError(f"option 'mixup_alpha': expected a value above 0, found {self.mixup_alpha}")
-        for name in ("freq_mask", "time_mask", "gain", "roll", "noise"):
-            if getattr(self, name) < 0:
-                raise AsitError(f"option '{name}': expected 0 or more, found {getattr(self, name)}")
+    mixup: float = option(
+        0.0, "share of the batches' clips that are mixed with another clip, in linear power", least=0, most=1
+    )
+    mixup_alpha: float = option(10.0, "mixing share is drawn from Beta(alpha, alpha)", above=0)
+    freq_mask: int = option(0, "SpecAugment: largest number of neighbouring mel bins masked in a clip", least=0)
+    time_mask: int = option(0, "SpecAugment: largest number of neighbouring frames masked in a clip", least=0)
+    gain: float = option(0.0, "level change of a clip, uniform within plus or minus this many dB", least=0)
+    roll: int = option(0, "circular shift of a clip in time, uniform within plus or minus this many frames", least=0)
+    noise: float = option(
+        0.0, "largest amplitude of uniform noise added to the normalised features (AST: 0.1)", least=0
+    )
 
 
 def augment(

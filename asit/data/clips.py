@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from asit.data.crops import fill_after
 from asit.data.features import Features
 from asit.data.sampler import Key
 from asit.data.targets import MultiHot
@@ -92,7 +91,7 @@ class Clips:
             first = int(numpy_generator(self.seed, "clip", key[1]).integers(there - length + 1))
         feats = np.empty((self.frames, features.num_mels), np.float32)
         features.normalise(features.read(index, first, first + length), out=feats[:length])
-        fill_after(feats, length, features.silence, "silence")
+        feats[length:] = features.silence
         return {"feats": feats, "length": length, "utt": self.utts[key[0]], "target": self._encoded[key[0]]}
 
     def digest(self) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from asit.config import option
+from asit.config import Options, option
 from asit.data.features import Features, Piece
 from asit.data.sampler import Key
 from asit.errors import AsitError
@@ -25,15 +25,13 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class CropSettings:
+class CropSettings(Options):
     """Which clips are drawn, and what is cut out of them. Two global crops a clip, independent of one another."""
 
     global_frames: int = option(592, "frames of a global crop", least=1)
     local_frames: int = option(192, "frames of a local crop", least=1)
     local_crops: int = option(0, "local crops a clip (the second release: 4)", least=0)
     short_clips: str = option("pad", "clips shorter than a global crop: pad them, or leave them out", ("pad", "skip"))
-    pad: str = option("silence", "pad short clips with digital silence, or by repeating them", ("silence", "tile"))
-    min_frames: int = option(0, "leave out clips shorter than this", least=0)
     draw: str = option(
         "uniform",
         "clips: each once an epoch, or with replacement in proportion to their length or number of possible crops",
@@ -42,13 +40,6 @@ class CropSettings:
     roll: float = option(
         0.0, "probability of rotating a clip in time by a random amount first (first release: 0.5)", least=0, most=1
     )
-
-    def __post_init__(self) -> None:
-        """Raises AsitError for sizes below 1 or a probability outside [0, 1]."""
-        if min(self.global_frames, self.local_frames) < 1 or min(self.local_crops, self.min_frames) < 0:
-            raise AsitError("crops: frames must be at least 1 and counts at least 0")
-        if not 0 <= self.roll <= 1:
-            raise AsitError(f"--roll: expected a probability, found {self.roll}")
 
 
 class Crops:
@@ -64,13 +55,13 @@ class Crops:
     def __init__(self, features: Features, settings: CropSettings, seed: int) -> None:
         self.features, self.settings, self.seed = features, settings, seed
         frames = features.num_frames
-        least = max(settings.min_frames, settings.global_frames if settings.short_clips == "skip" else 1)
+        least = settings.global_frames if settings.short_clips == "skip" else 1
         self.pool = np.flatnonzero(frames >= least)
         left = len(frames) - len(self.pool)
         if not len(self.pool):
             raise AsitError(
                 f"{features.path}: none of the {left} clips has {least} frames (longest: {frames.max()}); "
-                "lower --global-frames or --min-frames, or use --short-clips pad"
+                "lower --global-frames or use --short-clips pad"
             )
         kept = frames[self.pool]
         hours = float(kept.sum()) * features.front_end.frame_shift / 3.6e6
@@ -112,7 +103,7 @@ class Crops:
             for first, last in pieces:
                 features.normalise(rows.pop(0), out=crop[there : there + last - first])
                 there += last - first
-            fill_after(crop, there, features.silence, settings.pad)
+            crop[there:] = features.silence
         return item
 
 
@@ -141,12 +132,3 @@ def pieces_of_crop(frames: int, length: int, random: np.random.Generator, shift:
     if first + length <= frames:
         return [(first, first + length)]
     return [(first, frames), (0, first + length - frames)]
-
-
-def fill_after(feats: np.ndarray, there: int, silence: float, pad: str) -> None:
-    """Fill rows `there` and following of (T, F), in place, with silence or by repeating those before them."""
-    if pad != "tile":
-        feats[there:] = silence
-        return
-    for start in range(there, len(feats), there):
-        feats[start : start + there] = feats[: min(there, len(feats) - start)]

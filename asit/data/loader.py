@@ -107,7 +107,7 @@ class Batches:
         if found != wanted:
             log.warning(
                 "%s has only %.0f MB free and a batch takes %.1f MB: %s. Give it more (docker run --shm-size), or say "
-                "--num-workers and --prefetch yourself",
+                "--num-workers yourself",
                 *(SHARED, free / 1e6, size / 1e6),
                 f"{found[0]} loading process(es) that keep {found[1]} ready"
                 if workers

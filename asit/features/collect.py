@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, load, option, to_dict
+from asit.config import REQUIRED, Options, load, option, to_dict
 from asit.errors import AsitError
 from asit.features.extract import judge, remark, settings_text, utterances, write_lines
 from asit.features.fbank import FbankSettings
@@ -19,7 +19,7 @@ COLUMNS = ("utt2num_frames", "utt2dur", "utt2crc")  # tables of a part that beco
 
 
 @dataclass(frozen=True)
-class CollectSettings:
+class CollectSettings(Options):
     """Merge the parts of asit-make-fbank into feats.scp, utt2num_frames, utt2dur, frame_shift and conf/fbank.yaml."""
 
     data_dir: str = option(REQUIRED, "data directory that gets the tables")

@@ -25,7 +25,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from asit.config import REQUIRED, group, option, to_dict
+from asit.config import REQUIRED, Options, group, option, to_dict
 from asit.errors import AsitError
 from asit.features.fbank import Fbank, FbankSettings, empty_filters
 from asit.features.torchaudio_fbank import TorchaudioFbank
@@ -41,7 +41,7 @@ NAMED_FAILURES = 5  # failures that a message names; the list has all
 
 
 @dataclass(frozen=True)
-class ExtractSettings:
+class ExtractSettings(Options):
     """Compute log-mel features of a Kaldi data directory, or of one part of it, in one process."""
 
     data_dir: str = option(REQUIRED, "data directory with wav.scp (and segments), such as data/train/split8/3")

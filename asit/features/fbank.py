@@ -14,7 +14,7 @@ import numpy as np
 import scipy.fft
 import scipy.linalg.blas
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.features.cmn import subtract_mean
 from asit.features.mel import BandedProduct, mel_filters
@@ -25,10 +25,10 @@ FRAMES_PER_CHUNK = 128  # a chunk (256 kB of samples, 64 kB of output) stays in 
 
 
 @dataclass(frozen=True)
-class FbankSettings:
+class FbankSettings(Options):
     """Log-mel front end. The names and meanings are those of Kaldi's compute-fbank-feats; the defaults are ASiT's."""
 
-    sample_rate: int = option(16000, "samples per second of the waveform (Hz)")
+    sample_rate: int = option(16000, "samples per second of the waveform (Hz)", above=0)
     num_mel_bins: int = option(128, "number of triangular mel filters")
     frame_length: float = option(25.0, "frame length in milliseconds")
     frame_shift: float = option(10.0, "frame shift in milliseconds")
@@ -38,7 +38,7 @@ class FbankSettings:
     high_freq: float = option(
         0.0, "upper edge of the last filter in Hz; zero or less counts from the Nyquist frequency"
     )
-    preemphasis: float = option(0.97, "coefficient of x[n] - c*x[n-1], inside each frame")
+    preemphasis: float = option(0.97, "coefficient of x[n] - c*x[n-1], inside each frame", least=0, most=1)
     remove_dc_offset: bool = option(True, "subtract the mean of each frame")
     subtract_mean: bool = option(True, "subtract the mean of the waveform first, as ASiT does")
     snip_edges: bool = option(True, "only whole frames; false: one frame per shift, the ends are mirrored")
@@ -47,9 +47,9 @@ class FbankSettings:
     use_log_fbank: bool = option(True, "take the logarithm")
     use_energy: bool = option(False, "add the log energy of each frame as one more column")
     raw_energy: bool = option(True, "measure the energy before preemphasis and window")
-    energy_floor: float = option(0.0, "least energy, in the waveform's units; 0: only float32's epsilon")
+    energy_floor: float = option(0.0, "least energy, in the waveform's units; 0: only float32's epsilon", least=0)
     htk_compat: bool = option(True, "the energy is the last column; false: the first")
-    dither: float = option(0.0, "standard deviation of the noise added to the waveform, in its units")
+    dither: float = option(0.0, "standard deviation of the noise added to the waveform, in its units", least=0)
     dither_seed: int = option(0, "seed of that noise; it depends on this and the utterance id only")
     cmn_window: int = option(
         0,
@@ -58,15 +58,13 @@ class FbankSettings:
         least=0,
     )
     cmn_floor: float = option(-13.0, "with cmn_window: log-mels are raised to this value first")
-    waveform_scale: float = option(1.0, "factor on the waveform in [-1, 1]; 32768 is Kaldi's range")
+    waveform_scale: float = option(1.0, "factor on the waveform in [-1, 1]; 32768 is Kaldi's range", above=0)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         nyquist = self.sample_rate / 2
-        _expect(self.sample_rate > 0, "sample_rate", "a positive rate in Hz", self.sample_rate)
         _expect(self.window_shift >= 1, "frame_shift", "at least one sample", f"{self.frame_shift:g} ms")
         _expect(self.window_size >= 2, "frame_length", "at least two samples", f"{self.frame_length:g} ms")
-        _expect(self.window in WINDOWS, "window", f"one of {', '.join(WINDOWS)}", self.window)
-        _expect(0 <= self.preemphasis <= 1, "preemphasis", "a value in [0, 1]", self.preemphasis)
         _expect(0 <= self.low_freq < nyquist, "low_freq", f"0 Hz to below {nyquist:g} Hz", f"{self.low_freq:g}")
         _expect(
             self.low_freq < self.high_edge <= nyquist,
@@ -87,9 +85,6 @@ class FbankSettings:
             f"3 to {self.fft_size // 2} (the spectrum bins of a frame of {self.window_size} samples)",
             self.num_mel_bins,
         )
-        for name in ("dither", "energy_floor"):
-            _expect(getattr(self, name) >= 0, name, "zero or more", getattr(self, name))
-        _expect(self.waveform_scale > 0, "waveform_scale", "a positive factor", self.waveform_scale)
         if not self.use_log_fbank:  # a channel multiplies energies; only to logarithms does it add
             _expect(not self.cmn_window, "cmn_window", "0 where use_log_fbank is false", self.cmn_window)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from asit.config import REQUIRED, option
+from asit.config import REQUIRED, Options, option
 from asit.errors import AsitError
 from asit.io.atomic import remove, write_text
 from asit.kaldi.data_dir import DataDir
@@ -17,7 +17,7 @@ FILES = ("frame_shift", os.path.join("conf", "fbank.yaml"))
 
 
 @dataclass(frozen=True)
-class SelectSettings:
+class SelectSettings(Options):
     """Give data directories the features that another directory has for their utterances."""
 
     from_dir: str = option(REQUIRED, "data directory with features of all the utterances")

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.kaldi import data_dir
 from asit.kaldi.data_dir import WHOLE_FILES, DataDir, write_data_dir
@@ -57,7 +57,7 @@ def combine(out: str | os.PathLike[str], dirs: Sequence[str | os.PathLike[str]])
 
 
 @dataclass(frozen=True)
-class Renaming:
+class Renaming(Options):
     """How ids change in a copy."""
 
     utt_prefix: str = option("", "put before each utterance id")

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.io import pipes
 from asit.io.atomic import write_text
@@ -38,7 +38,7 @@ _VALUES: dict[str, Callable[[str], object]] = {
 
 
 @dataclass(frozen=True)
-class FixSettings:
+class FixSettings(Options):
     """How far fixing may go."""
 
     drop_missing: bool = option(False, "also drop utterances whose file in wav.scp does not exist")

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.io import pipes
 from asit.kaldi import ark_spec, column_values, data_dir, data_dir_contents
@@ -22,7 +22,7 @@ _EXTRACT = "extract the features again (stage features)"
 
 
 @dataclass(frozen=True)
-class Checks:
+class Checks(Options):
     """What a data directory must hold. A file that is not required is still checked where it is there."""
 
     require_wav: bool = option(True, "wav.scp must be there (false is Kaldi's --no-wav)")

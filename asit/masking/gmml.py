@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.masking._blocks import Blocks, sample_blocks
 from asit.masking._corruption import Corruption, noise_like
@@ -23,7 +23,7 @@ KINDS = ("zeros", "noise", "time", "frequency")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Group masked model learning."""
 
     drop_ratio: float = option(
@@ -59,14 +59,10 @@ def corrupt(clips: Tensor, settings: Settings, generator: torch.Generator) -> Co
         The corrupted clips and the mask, on the device of ``clips``.
 
     Raises:
-        AsitError: a crop that does not fit the alignment, or a ratio outside [0, 1].
+        AsitError: a crop that does not fit the alignment.
     """
     b, _, t, f = clips.shape
     device = generator.device
-    if not (0 <= settings.drop_ratio <= 1 and 0 <= settings.replace_ratio <= 1):
-        raise AsitError(
-            f"drop and replace ratios must be in [0, 1], found {settings.drop_ratio}, {settings.replace_ratio}"
-        )
     low = min(0.5, settings.drop_ratio)
     dropped = low + (settings.drop_ratio - low) * torch.rand(b, generator=generator, device=device)
     alien = torch.rand(b, generator=generator, device=device) < settings.replace_prob

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.masking._corruption import Corruption, apply_mask
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Random patches."""
 
     mask_ratio: float = option(0.5, "share of the grid's cells that is corrupted", least=0, most=1)

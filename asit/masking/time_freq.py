@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asit.config import option
+from asit.config import Options, option
 from asit.masking._corruption import Corruption, apply_mask
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Time and frequency stripes."""
 
     time_stripes: int = option(4, "stripes over all bins", least=0)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from asit import registry
-from asit.config import Chosen, chosen, option
+from asit.config import Chosen, Options, chosen, option
 from asit.errors import AsitError
 from asit.layers.heads import ProjectionHead, ReconstructionHead
 from asit.losses.global_distillation import GlobalDistillation
@@ -35,7 +35,7 @@ from asit.schedules import Cosine, EpochRamp
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """ASiT. The defaults are the second released variant (v2)."""
 
     model: Chosen = chosen("models", "vit", "backbone")
@@ -50,21 +50,15 @@ class Settings:
     patch_share: float = option(
         1.0, "share of the patch tokens, drawn at random, that is projected and distilled", above=0, most=1
     )
-    rec_hidden: int = option(0, "hidden width of the reconstruction head; 0: D", least=0)
     rec_bottleneck: int = option(0, "last width of the reconstruction head; 0: D (v2); v1 has 128", least=0)
     reconstruct_all: bool = option(False, "reconstruct every bin instead of the corrupted ones")
     global_weight: float = option(0.5, "weight of the global loss; v1 1, v2 0.5", least=0)
     local_weight: float = option(0.5, "weight of the local loss; v1 1, v2 0.5", least=0)
     reconstruction_weight: float = option(1.0, "weight of the reconstruction; v1 2, v2 1", least=0)
-    student_temp: float = option(0.1, "temperature of the student's softmax", above=0)
     teacher_temp_start: float = option(0.04, "temperature of the teacher's softmax in the first epoch", above=0)
     teacher_temp: float = option(0.07, "temperature of the teacher's softmax after its ramp", above=0)
     teacher_temp_epochs: int = option(5, "epochs of the linear ramp of the teacher's temperature; v1 30, v2 5", least=0)
-    center_momentum: float = option(0.9, "momentum of the centre of the teacher's outputs", least=0, most=1)
-    teacher_momentum: float = option(
-        0.996, "momentum of the teacher at the start; cosine to teacher_momentum_end", least=0, most=1
-    )
-    teacher_momentum_end: float = option(1.0, "momentum of the teacher at the end", least=0, most=1)
+    teacher_momentum: float = option(0.996, "momentum of the teacher at the start; cosine to 1", least=0, most=1)
     freeze_last_layer: int = option(1, "epochs during which the prototypes are not trained", least=0)
     imagenet: str | None = option(None, "timm-format file of ImageNet ViT weights to start from (v2, optional)")
 
@@ -92,15 +86,14 @@ class ASiT(nn.Module):
         if not self.distils:  # no gradient will come: neither the optimiser nor DDP is to wait for one
             self.student.projection.requires_grad_(False)
         patch_prototypes = settings.patch_prototypes or settings.cls_prototypes
-        temperature, momentum = settings.student_temp, settings.center_momentum
-        self.global_loss = GlobalDistillation(settings.cls_prototypes, temperature, momentum)
-        self.local_loss = LocalDistillation(patch_prototypes, temperature, momentum)
+        self.global_loss = GlobalDistillation(settings.cls_prototypes)
+        self.local_loss = LocalDistillation(patch_prototypes)
         self.reconstruction_loss = Reconstruction(settings.reconstruct_all)
         self.ln_k = {"cls": math.log(settings.cls_prototypes), "patch": math.log(patch_prototypes)}
         self.teacher_temp = EpochRamp(
             settings.teacher_temp_start, settings.teacher_temp, settings.teacher_temp_epochs, steps_per_epoch
         )
-        self.teacher_momentum = Cosine(settings.teacher_momentum, settings.teacher_momentum_end, steps)
+        self.teacher_momentum = Cosine(settings.teacher_momentum, 1.0, steps)  # to 1, as in DINO
         self.axes = Axes()  # of pictures; a run sets seconds and Hz
         self._corrupt = registry.load("masking", settings.masking.name).corrupt
         self._wrapped: tuple[nn.Module] = (self.student,)  # a tuple hides DDP's wrapper from state_dict
@@ -235,9 +228,7 @@ def _network(settings: Settings, frames: int, mels: int) -> PretrainingNetwork:
         settings.patch_prototypes,
         settings.train_gain,
     )
-    reconstruction = ReconstructionHead(
-        width, settings.rec_hidden or width, settings.rec_bottleneck or width, patch, stride
-    )
+    reconstruction = ReconstructionHead(width, width, settings.rec_bottleneck or width, patch, stride)
     for head in (projection, reconstruction):
         head.apply(vit.init_weights)
     return PretrainingNetwork(backbone, projection, reconstruction)

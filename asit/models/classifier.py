@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.models.vit import Tokens
 
 
 @dataclass(frozen=True)
-class HeadSettings:
+class HeadSettings(Options):
     """Pooling and head of a fine-tuned model."""
 
     pooling: str = option(
@@ -25,25 +25,16 @@ class HeadSettings:
         ["cls", "mean", "cls+mean"],
     )
     pool_slices: int = option(
-        1, "take the mean over each of this many equal stretches of the clip, side by side; keeps order, for words"
-    )
-    head_norm: bool = option(True, "LayerNorm between pooling and the linear layer")
-    head_dropout: float = option(
-        0.0, "share of the embedding's values dropped in front of the linear layer", least=0, below=1
+        1,
+        "take the mean over each of this many equal stretches of the clip, side by side; keeps order, for words",
+        least=1,
     )
     freeze_backbone: bool = option(False, "train the head alone (linear probe)")
     probe_layer: int | None = option(None, "take the tokens after this many blocks; none: after all of them", least=0)
 
-    def __post_init__(self) -> None:
-        """Raises AsitError for a dropout outside [0, 1) or no stretch to pool over."""
-        if self.pool_slices < 1:
-            raise AsitError(f"option 'pool_slices': expected at least 1, found {self.pool_slices}")
-        if not 0.0 <= self.head_dropout < 1.0:
-            raise AsitError(f"option 'head_dropout': expected a share in [0, 1), found {self.head_dropout}")
-
 
 class Classifier(nn.Module):
-    """Backbone -> pooling -> (LayerNorm) -> dropout -> linear layer.
+    """Backbone -> pooling -> LayerNorm -> linear layer.
 
     Args:
         backbone: a model of ``asit.models`` (``embed_dim``, ``num_layers``, ``forward(x, lengths, layer)``).
@@ -55,7 +46,7 @@ class Classifier(nn.Module):
 
     def __init__(self, backbone: nn.Module, num_outputs: int, settings: HeadSettings) -> None:
         super().__init__()
-        if settings.probe_layer is not None and not 0 <= settings.probe_layer <= backbone.num_layers:
+        if settings.probe_layer is not None and settings.probe_layer > backbone.num_layers:
             raise AsitError(
                 f"option 'probe_layer': expected 0 to {backbone.num_layers}, the backbone's blocks, "
                 f"found {settings.probe_layer}"
@@ -64,8 +55,7 @@ class Classifier(nn.Module):
         self.backbone = backbone
         parts = {"cls": 1, "mean": settings.pool_slices, "cls+mean": 1 + settings.pool_slices}[settings.pooling]
         width = backbone.embed_dim * parts
-        self.norm = nn.LayerNorm(width, eps=1e-6) if settings.head_norm else nn.Identity()
-        self.dropout = nn.Dropout(settings.head_dropout)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
         self.head = nn.Linear(width, num_outputs)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
@@ -91,7 +81,7 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (B, C)."""
-        return self.head(self.dropout(self.norm(self.embed(x, lengths))))
+        return self.head(self.norm(self.embed(x, lengths)))
 
 
 def pool(tokens: Tokens, pooling: str, slices: int = 1) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asit.config import REQUIRED, from_dict, option, to_dict
+from asit.config import REQUIRED, Options, from_dict, option, to_dict
 from asit.errors import AsitError, excerpt
 from asit.features.fbank import FbankSettings
 from asit.models import model_file, vit
@@ -69,7 +69,7 @@ RATES = {"v1": 32000, "v2": 16000}
 
 
 @dataclass(frozen=True)
-class ImportSettings:
+class ImportSettings(Options):
     """Turn a released ASiT checkpoint into a backbone.safetensors to fine-tune, embed or score with."""
 
     checkpoint: str = option(REQUIRED, "official checkpoint, a PyTorch file with 'student' and 'teacher'")

@@ -25,6 +25,8 @@ from asit.layers.pos_embed import fit_positions
 from asit.models import model_file
 from asit.models.classifier import Classifier, HeadSettings
 
+# Options of earlier versions that files still name, with the one value that is left.
+FORMER_HEAD = {"head_norm": True, "head_dropout": 0.0}
 MOST_FRAMES, MOST_MELS = 1_000_000, 10_000  # of a network's input: nearly three hours; a hundred times what is usual
 
 
@@ -145,7 +147,11 @@ def load_model(path: str, device: torch.device | None = None) -> TrainedModel:
             if not isinstance(label, str):
                 raise AsitError(f"'labels': expected text, found {shown(label)}")
         task = component.Task(from_dict(component.Settings, facts.of("task_settings", dict)), labels)
-        head = from_dict(HeadSettings, facts.of("head", dict))
+        stored = facts.of("head", dict)
+        for name, only in FORMER_HEAD.items():
+            if stored.get(name) == only:
+                del stored[name]
+        head = from_dict(HeadSettings, stored)
     tags = facts.of("tags", dict) if "tags" in metadata else {}
     for name in tags:
         json_object.member(tags, name, str, f"{path}: metadata: tags", model_file.REMEDY)

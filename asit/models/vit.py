@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.layers.block import LAYER_NORM_EPS, Block
 from asit.layers.patch_embed import PatchEmbed
@@ -22,7 +22,7 @@ SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}  # 
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Vision transformer."""
 
     size: str = option("base", "width/depth/heads: tiny 192/12/3, small 384/12/6, base 768/12/12", [*SIZES])

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import yaml
 from tqdm import tqdm
 
-from asit.config import REQUIRED, option
+from asit.config import REQUIRED, Options, option
 from asit.errors import AsitError
 from asit.io.audio import audio_info
 from asit.recipes.corpus import Recording, read_corpus, sets_of
@@ -29,7 +29,7 @@ GENERATED = ("data", "fbank", "exp", "downloads", "RESULTS.md", "__pycache__")
 
 
 @dataclass(frozen=True)
-class NewRecipeSettings:
+class NewRecipeSettings(Options):
     """Make egs/<name> for a corpus in folders of classes or in a CSV file (path,label[,speaker,split,fold])."""
 
     name: str = option(REQUIRED, "name of the recipe and of its folder")

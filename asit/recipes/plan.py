@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asit.config import entry, option, read_yaml
+from asit.config import Options, entry, option, read_yaml
 from asit.errors import AsitError, nearest
 from asit.recipes import job_list
 
@@ -26,7 +26,7 @@ FINETUNED = {
 OF_TRIALS = ("pretrained", "scratch")  # systems that learn to embed speakers, which trials compare
 # system that trains no network, a command and a kind of its own -> options that it takes from the configuration
 UNTRAINED = {
-    "knn": ("task", "pooling", "pool_slices", "probe_layer", "crop_frames", "scoring", "window_overlap", "eval_batch"),
+    "knn": ("task", "pooling", "pool_slices", "probe_layer", "crop_frames", "scoring", "eval_batch"),
     "baseline": ("task",),
 }
 SYSTEMS = (*FINETUNED, *UNTRAINED)
@@ -43,7 +43,7 @@ COMMANDS = {  # kind, which is also the name of its list -> command
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Write the command lines of a recipe's jobs: pretraining, fine-tuning, scoring, baseline, knn, verification."""
 
     runs: str = option("conf/runs.yaml", "which runs there are; docs/extending.md has its form")

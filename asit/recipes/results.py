@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.kaldi.table import read_text
 from asit.metrics.metric import Metric
@@ -28,7 +28,7 @@ Z95 = 1.959964  # half-width of a 95 % interval of the normal distribution
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Lay out the metrics.json files of a recipe as RESULTS.md."""
 
     plan: tuple[str, ...] = option(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asit import registry
-from asit.config import REQUIRED, Chosen, chosen, option, to_dict
+from asit.config import REQUIRED, Chosen, Options, chosen, option, to_dict
 from asit.data.clips import Clips
 from asit.errors import AsitError
 from asit.features.stats import Stats
@@ -26,7 +26,7 @@ SYSTEM = "log-mel statistics + logistic regression"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Score summary statistics of the log-mels with logistic regression, in the form of asit-evaluate."""
 
     train_dir: str = option(REQUIRED, "data directory to train on; its labels.txt lists the classes")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from asit.config import REQUIRED, group, option
+from asit.config import REQUIRED, Options, group, option
 from asit.kaldi.ark import ArkWriter
 from asit.runs.embedder import Embedder, EmbedderSettings
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Write clip embeddings of a data directory to embeddings.ark and embeddings.scp."""
 
     model: str = option(REQUIRED, "model.safetensors of asit-finetune or backbone.safetensors of asit-pretrain")

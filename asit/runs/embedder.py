@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from asit.config import group, option
+from asit.config import Options, group, option
 from asit.data.features import Features
 from asit.errors import AsitError
 from asit.models import model_file
@@ -23,7 +23,7 @@ from asit.train.processes import use_threads
 
 
 @dataclass(frozen=True)
-class EmbedderSettings:
+class EmbedderSettings(Options):
     """From clip to embedding. A fine-tuned model has its own pooling; what is said of bare backbones is not for it."""
 
     pooling: str = option("mean", "of a bare backbone: class token, mean of patches, both", ["cls", "mean", "cls+mean"])

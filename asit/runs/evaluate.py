@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from asit.config import REQUIRED, group, option
+from asit.config import REQUIRED, Options, group, option
 from asit.data.clips import Clips
 from asit.io.atomic import write_text
 from asit.kaldi.table import write_table
@@ -26,7 +26,7 @@ from asit.train.processes import use_threads
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Score a fine-tuned model on a labelled data directory."""
 
     model: str = option(REQUIRED, "model.safetensors of asit-finetune")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from asit import registry
-from asit.config import REQUIRED, Chosen, chosen, group, option
+from asit.config import REQUIRED, Chosen, Options, chosen, group, option
 from asit.data.clips import Clips, collate_clips
 from asit.data.targets import MultiHot
 from asit.errors import AsitError
@@ -37,7 +37,7 @@ MODEL = "model.safetensors"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Fine-tune a backbone on labelled clips; the validation set, where there is one, selects the weights."""
 
     train_dir: str = option(REQUIRED, "data directory to train on; its labels.txt lists the classes", free=True)
@@ -66,11 +66,8 @@ class Settings:
     train: TrainSettings = group(TrainSettings)
 
     def __post_init__(self) -> None:
-        """Raises AsitError for a value outside its range."""
-        if not 0.0 < self.layer_decay <= 1.0:
-            raise AsitError(f"--layer-decay: expected a value in (0, 1], found {self.layer_decay}")
-        if self.crop_frames < 0 or self.eval_every < 0:
-            raise AsitError("--crop-frames and --eval-every: expected 0 or more")
+        """Raises AsitError for a tag that is not name=value."""
+        super().__post_init__()
         parse_tags(self.tags)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asit import registry
-from asit.config import REQUIRED, Chosen, chosen, group, option, to_dict
+from asit.config import REQUIRED, Chosen, Options, chosen, group, option, to_dict
 from asit.data.clips import Clips
 from asit.errors import AsitError
 from asit.kaldi.data_dir import DataDir
@@ -33,7 +33,7 @@ ROWS = 256  # clips whose similarities to all training clips are held at once
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Score a frozen backbone by the labels of a clip's nearest training clips, in the form of asit-evaluate."""
 
     model: str = option(REQUIRED, "backbone.safetensors of asit-pretrain, or model.safetensors of asit-finetune")

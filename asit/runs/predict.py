@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asit.config import REQUIRED, group, option
+from asit.config import REQUIRED, Options, group, option
 from asit.errors import AsitError
 from asit.features.fbank import Fbank
 from asit.io.audio import range_problem, read_audio
@@ -24,22 +24,17 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Classify recordings: one line 'file <tab> rank <tab> class <tab> probability' for each of the best classes."""
 
     model: str = option(REQUIRED, "model.safetensors of asit-finetune")
     wav: tuple[str, ...] = option(
         REQUIRED, "audio files of any rate and any format that soundfile reads; -: standard input"
     )
-    top_k: int = option(5, "number of classes shown for each file")
+    top_k: int = option(5, "number of classes shown for each file", least=1)
     channel: int | None = option(None, "channel of files with several, from 0; none: such files are refused")
     ngpu: int | None = option(0, "GPUs to use; 0: CPU")
     windows: WindowSettings = group(WindowSettings)
-
-    def __post_init__(self) -> None:
-        """Raises AsitError for a top_k below 1."""
-        if self.top_k < 1:
-            raise AsitError(f"option 'top_k': expected at least 1, found {self.top_k}")
 
 
 def predict(settings: Settings) -> Iterator[str]:

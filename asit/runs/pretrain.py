@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from asit import registry
-from asit.config import Chosen, chosen, group, option, to_dict
+from asit.config import Chosen, Options, chosen, group, option, to_dict
 from asit.data.crops import Crops, CropSettings, collate_crops
 from asit.data.features import Features
 from asit.errors import AsitError, excerpt
@@ -31,7 +31,7 @@ BACKBONE = "backbone.safetensors"
 
 
 @dataclass(frozen=True)
-class PretrainSettings:
+class PretrainSettings(Options):
     """Pretrain a backbone on the clips of a data directory, without labels."""
 
     data_dir: str = option("data/pool", "data directory with feats.scp, conf/fbank.yaml and stats.yaml", free=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import sentencepiece
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.io.atomic import atomic_open, write_text
 from asit.kaldi.data_dir import DataDir
@@ -25,7 +25,7 @@ QUIET = 2  # SentencePiece's log level: errors only
 
 
 @dataclass(frozen=True)
-class TokenSettings:
+class TokenSettings(Options):
     """What tokens there are."""
 
     token_type: str = option("unigram", "how text is cut into tokens", ("unigram", "bpe", "char", "word"))

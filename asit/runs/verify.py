@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asit.config import REQUIRED, group, option, to_dict
+from asit.config import REQUIRED, Options, group, option, to_dict
 from asit.errors import AsitError
 from asit.io.atomic import write_text
 from asit.kaldi.ark import read_vector
@@ -25,7 +25,7 @@ from asit.runs.trials import Trials, read_trials, utterances_of
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Compare the clips of verification trials by the cosine of their embeddings."""
 
     trials: str = option(REQUIRED, "list of lines '1 clip clip' (one speaker) or '0 clip clip' (two), or Kaldi's form")

@@ -14,33 +14,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.models.classifier import mask_needed
 from asit.models.trained import FrontEnd
 
+OVERLAP = 0.5  # least overlap of neighbouring windows, as a share of a window
 Forward = Callable[[Tensor, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
-class WindowSettings:
+class WindowSettings(Options):
     """How a clip longer than a crop is scored."""
 
     scoring: str = option(
         "windows", "long clips: mean over windows, or whole at once with interpolated positions", ["windows", "whole"]
     )
-    window_overlap: float = option(
-        0.5, "least overlap of neighbouring windows, as a share of a window", least=0, below=1
-    )
-    window_mean: str = option("probabilities", "what is averaged over windows", ["probabilities", "logits"])
     eval_batch: int = option(64, "windows scored at once", least=1, free=True)
-
-    def __post_init__(self) -> None:
-        """Raises AsitError for a value outside its range."""
-        if not 0.0 <= self.window_overlap < 1.0:
-            raise AsitError(f"option 'window_overlap': expected a share in [0, 1), found {self.window_overlap}")
-        if self.eval_batch < 1:
-            raise AsitError(f"option 'eval_batch': expected at least 1, found {self.eval_batch}")
 
 
 def window_starts(frames: int, window: int, overlap: float) -> list[int]:
@@ -96,7 +86,7 @@ def apply(
     number = -1
     for number, feats in enumerate(clips):
         whole = settings.scoring == "whole"
-        for start in [0] if whole else window_starts(len(feats), frames, settings.window_overlap):
+        for start in [0] if whole else window_starts(len(feats), frames, OVERLAP):
             piece = feats if whole else feats[start : start + frames]
             length = max(frames, len(piece))
             waiting.setdefault(length, []).append((number, piece))
@@ -119,7 +109,4 @@ def score(
 ) -> np.ndarray:
     """Class probabilities, float32 (clips, C), by a classifier in evaluation mode on its own device."""
     device = next(classifier.parameters()).device
-    if settings.window_mean == "logits":
-        logits = apply(classifier, clips, front_end, frames, settings, device)
-        return task.scores(torch.from_numpy(logits)).numpy()
     return apply(lambda x, n: task.scores(classifier(x, n)), clips, front_end, frames, settings, device)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError, excerpt
 from asit.metrics.accuracy import ACCURACY, confusion_pairs, recalls
 from asit.metrics.metric import Metric
@@ -19,7 +19,7 @@ from asit.tasks._labels import LabelMap
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Single-label classification."""
 
     criterion: str = option(

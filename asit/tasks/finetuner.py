@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asit.config import group, option
+from asit.config import Options, group, option
 from asit.data import augment
 from asit.errors import AsitError
 from asit.layers.ema import move
 from asit.models.classifier import Classifier, mask_needed
+
+EMA_DECAY = 0.999  # of the moving average; smaller over the first updates
 
 
 class TaskLoss(Protocol):
@@ -31,7 +33,7 @@ class TaskLoss(Protocol):
 
 
 @dataclass(frozen=True)
-class FineTunerSettings:
+class FineTunerSettings(Options):
     """Augmentation and weight averaging of a fine-tuning run."""
 
     augmentation: augment.Settings = group(augment.Settings)
@@ -41,14 +43,7 @@ class FineTunerSettings:
         "updates or of the ends of epochs (AST)",
         ["none", "ema", "tail", "epochs"],
     )
-    ema_decay: float = option(0.999, "decay of the moving average; smaller over the first updates", least=0, below=1)
     tail_from: float = option(0.5, "share of the updates after which the tail begins", least=0, below=1)
-
-    def __post_init__(self) -> None:
-        """Raises AsitError for a value outside its range."""
-        for name in ("ema_decay", "tail_from"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise AsitError(f"option '{name}': expected a value in [0, 1), found {getattr(self, name)}")
 
 
 class FineTuner(nn.Module):
@@ -126,7 +121,7 @@ class FineTuner(nn.Module):
             return
         mine, current = list(self._trained(self.averaged)), list(self._trained(self.classifier))
         if self.settings.average == "ema":
-            share = 1.0 - min(self.settings.ema_decay, (1.0 + step) / (10.0 + step))
+            share = 1.0 - min(EMA_DECAY, (1.0 + step) / (10.0 + step))
         elif self.settings.average == "epochs":
             before, ended = self.tail_start // self.steps_per_epoch, (step + 1) // self.steps_per_epoch
             if ended > before and (step + 1) % self.steps_per_epoch:

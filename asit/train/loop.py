@@ -80,7 +80,7 @@ class Loop:
         self.optimizer = Optimizer(groups or param_groups(learner.trained_module()), settings, lr, decay)
         self.bf16 = use_bf16(settings.precision, place.device)
         self.generator = torch.Generator(device=place.device)
-        self.checkpoints = CheckpointDir(self.out_dir / "checkpoints", settings.keep)
+        self.checkpoints = CheckpointDir(self.out_dir / "checkpoints")
         # A run of bad steps only has learned nothing.
         self.guard = Guard(self.module, min(settings.bad_steps, self.total - 1))
         self.step = 0
@@ -190,7 +190,7 @@ class Loop:
             self.module.train()
             if found:
                 logs.scalars(step, found, "valid")
-        if (settings.picture_every and step % settings.picture_every == 0) or step == self.total:
+        if step == self.total:
             logs.pictures(step, self.learner.pictures(batch, step))
 
     def _warn(self, values: dict[str, float]) -> None:

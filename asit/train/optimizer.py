@@ -19,7 +19,7 @@ class Optimizer:
     ) -> None:
         kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
         beta1, beta2 = settings.betas
-        self._torch = kind(list(groups), lr=0.0, betas=(beta1, beta2), eps=settings.eps, weight_decay=0.0, fused=True)
+        self._torch = kind(list(groups), lr=0.0, betas=(beta1, beta2), weight_decay=0.0, fused=True)
         self.lr, self.weight_decay = lr, weight_decay
         self._parameters = [p for g in self._torch.param_groups for p in g["params"]]
 

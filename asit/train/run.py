@@ -110,7 +110,7 @@ class Run:
         if self.place.main:
             write_text(self.out_dir / "config.yaml", yaml.safe_dump(to_dict(self.settings), sort_keys=False))
         pin = self.place.device.type == "cuda"
-        batches = Batches(dataset, plan, collate, num_workers=train.num_workers, prefetch=train.prefetch, pin=pin)
+        batches = Batches(dataset, plan, collate, num_workers=train.num_workers, pin=pin)
         Loop(learner, batches, train, self.out_dir, place=self.place, identity=self.identity, **options).run()
 
     def finish(self, **facts: Any) -> None:

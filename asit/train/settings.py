@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 from asit.schedules import Constant, Cosine, Schedule, StepDecay
 from asit.train.precision import CHOICES
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(Options):
     """Optimisation, schedules, logging and checkpoints of one run. Defaults are ASiT's published ones."""
 
     epochs: int = option(100, "passes over the training set (used when steps is none)", least=1)
@@ -38,7 +38,6 @@ class TrainSettings:
     weight_decay: float = option(0.04, "weight decay at the start", least=0)
     weight_decay_end: float | None = option(0.4, "weight decay at the end (cosine); none: constant", least=0)
     betas: tuple[float, ...] = option((0.9, 0.999), "Adam's two decay rates", least=0, below=1)
-    eps: float = option(1e-8, "Adam's epsilon", above=0)
     clip_grad: float = option(3.0, "largest gradient norm; 0: no clipping", least=0)
     clip_mode: str = option("tensor", "norm of each parameter tensor, or of all together", choices=("tensor", "global"))
 
@@ -62,7 +61,6 @@ class TrainSettings:
     num_workers: int = option(
         1, "data-loading processes per training process; 0: load in the training process", least=0, free=True
     )
-    prefetch: int = option(4, "batches each data-loading process keeps ready", least=1, free=True)
     restart_changed: bool = option(
         False,
         "when the run in the output folder has other options or data: rename it to <folder>.old-<n> and start "
@@ -78,21 +76,13 @@ class TrainSettings:
     save_minutes: float = option(
         10.0, "minutes between two checkpoints; 0: by save_every only (and at the end)", least=0, free=True
     )
-    keep: int = option(2, "checkpoints to keep (at least 2)", least=2, free=True)
-    picture_every: int = option(0, "updates between two pictures; 0: at the end only", least=0, free=True)
     tensorboard: bool = option(True, "write TensorBoard event files", free=True)
     bad_steps: int = option(
         5, "updates with a non-finite loss or gradient to skip before the run stops", least=0, free=True
     )
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accum", "num_procs", "log_every", "prefetch", "lr_factor_every"):
-            if getattr(self, name) < 1:
-                raise AsitError(f"--{name.replace('_', '-')}: expected at least 1, found {getattr(self, name)}")
-        if self.steps is not None and self.steps < 1:
-            raise AsitError(f"--steps: expected at least 1, found {self.steps}")
-        if self.keep < 2:
-            raise AsitError(f"--keep: expected at least 2 (one may be damaged by a crash), found {self.keep}")
+        super().__post_init__()
         if len(self.betas) != 2:
             raise AsitError(f"--betas: expected two numbers, found {len(self.betas)}")
 

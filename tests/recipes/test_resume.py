@@ -150,7 +150,7 @@ def test_a_stop_signal_saves_and_exits_with_85(tmp_path, uninterrupted, number):
 
 
 def test_a_signal_to_all_processes_of_a_job_stops_it_as_well(tmp_path):
-    process = start(tmp_path, "--num-workers", 2, "--prefetch", 2, "--sleep", 0.02)
+    process = start(tmp_path, "--num-workers", 2, "--sleep", 0.02)
     wait_for_step(tmp_path, 5, process)
     os.killpg(process.pid, signal.SIGTERM)  # the workers get it too
     assert "stopped by SIGTERM" in process.finish(85)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from small_learner import SmallLearner, small_batches
 
-from asit.config import group, option, parse
+from asit.config import Options, group, option, parse
 from asit.errors import command
 from asit.train import distributed, processes, run_dir
 from asit.train.checkpoint import DirLock
@@ -22,7 +22,7 @@ from asit.train.settings import TrainSettings
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class RunSettings(Options):
     """A small run."""
 
     out_dir: str = option("out", "where to write", free=True)

@@ -20,7 +20,7 @@ from unittest import mock
 
 import asit.bin
 from asit import registry
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import write_text
 
@@ -40,7 +40,7 @@ line instead.
 
 
 @dataclass(frozen=True)
-class DocumentSettings:
+class DocumentSettings(Options):
     """Write the reference of all commands."""
 
     out: str = option("docs/commands.md", "file to write, from the repository's root")

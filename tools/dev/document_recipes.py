@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import write_text
 from asit.recipes.published import NOT_RUN, OURS, Published, read_published
@@ -36,7 +36,7 @@ column of this toolkit says so until somebody has run them. Each recipe's RESULT
 
 
 @dataclass(frozen=True)
-class RecipesSettings:
+class RecipesSettings(Options):
     """Write egs/README.md, or check that it is up to date."""
 
     check: bool = option(False, "write nothing; fail when the file would change")

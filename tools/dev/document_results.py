@@ -16,7 +16,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 from PIL import Image
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ SYSTEMS = {
 
 
 @dataclass(frozen=True)
-class ResultsSettings:
+class ResultsSettings(Options):
     """Draw docs/results.png, or check that it shows the numbers of egs/*/RESULTS.md."""
 
     check: bool = option(False, "draw nothing; fail when the picture would show other numbers")

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import command
 from asit.recipes.corpus import Recording, read_corpus, write_sets
 
 
 @dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(Options):
     """Where the corpus is and where the data directories go."""
 
     corpus: str = option("corpus", "folder of class folders, or a CSV file (path,label[,speaker,split,fold])")

@@ -12,13 +12,13 @@ from pathlib import Path
 from corpus import read_clips, read_voices
 from splits import splits
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.kaldi.data_dir import write_data_dir, write_labels
 
 
 @dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(Options):
     """Where the clips are and where the data directories go."""
 
     clips: str = option("downloads/clips", "folder of the clips, one folder a voice")

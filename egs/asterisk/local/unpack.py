@@ -18,14 +18,14 @@ import soundfile
 from corpus import RATE, Clip, Voice, read_clips, read_voices
 from tqdm import tqdm
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.io import atomic
 from asit.io.debian_package import find_deb, read_deb
 
 
 @dataclass(frozen=True)
-class UnpackSettings:
+class UnpackSettings(Options):
     """Where the packages are and where the clips go."""
 
     debs: str = option("downloads/debs", "folder with the .deb files")

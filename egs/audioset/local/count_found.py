@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.errors import command
 from asit.io.atomic import write_text
 from asit.kaldi.data_dir import DataDir, write_data_dir
@@ -22,7 +22,7 @@ NAME = "missing_utts"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Leave out segments without features and count what is there."""
 
     data: str = option("data", "folder of the data directories")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.io.checksum import hash_of
 from asit.kaldi.table import read_text
@@ -42,7 +42,7 @@ class Segment(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Check AudioSet's lists and print how many segments and labels each has."""
 
     csv_dir: str = option("downloads", f"folder of the lists and of {CLASSES}")

@@ -16,7 +16,7 @@ from pathlib import Path
 import audio_files
 from lists import PUBLISHED, Segment, file_of, read_classes, read_segments
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import remove, write_text
 from asit.io.checksum import hash_of
@@ -35,7 +35,7 @@ HELD_OUT = 0.1
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Write AudioSet's data directories."""
 
     audio_dir: str = option(REQUIRED, "your copy of the audio, named by YouTube id, in any folders")

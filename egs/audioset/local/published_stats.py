@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.data.features import Features
 from asit.errors import command
 from asit.features.stats import Stats
@@ -16,7 +16,7 @@ MEAN, STD = -4.2677393, 4.5689974  # arXiv 2104.01778, its code; of waveforms in
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Write the published statistics; the number of frames is the set's, which they were not computed from."""
 
     data_dir: str = option(REQUIRED, "data directory with utt2num_frames")

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from drum_recordings import FADE, Recording, cut
 
-from asit.config import option
+from asit.config import Options, option
 from asit.errors import AsitError
 
 
 @dataclass(frozen=True)
-class MixSettings:
+class MixSettings(Options):
     """The multi-label set."""
 
     mix_seconds: float = option(1.6, "length of a mixture", above=0)

@@ -6,14 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.io.checksum import hash_of
 from asit.io.debian_package import REMEDY, Package, find_deb, read_packages
 
 
 @dataclass(frozen=True)
-class FetchSettings:
+class FetchSettings(Options):
     """Bring the packages."""
 
     corpus: str = option("downloads/debs", "folder of the .deb files")

@@ -8,7 +8,7 @@ import statistics
 from collections import defaultdict
 from dataclasses import dataclass
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import write_text
 from asit.recipes import record
@@ -18,7 +18,7 @@ SHOWN = {"balanced_accuracy": ("balanced accuracy in %", 100), "auc": ("AUC in %
 
 
 @dataclass(frozen=True)
-class MoreSettings:
+class MoreSettings(Options):
     """Where the scores are and where the table goes."""
 
     plan: tuple[str, ...] = option(("exp/plan",), "folders of asit-plan-runs whose runs are shown")

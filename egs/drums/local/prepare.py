@@ -21,7 +21,7 @@ from drum_mixtures import MixSettings, Part, mix, plan
 from drum_recordings import SETS, Recording, decode, read_recordings, read_tables
 from tqdm import tqdm
 
-from asit.config import group, option, parse
+from asit.config import Options, group, option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import atomic_open, write_text
 from asit.kaldi.data_dir import write_data_dir, write_labels
@@ -31,7 +31,7 @@ DRAWS = 3  # of the small label sets
 
 
 @dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(Options):
     """Write the audio and the data directories."""
 
     corpus: str = option("downloads/debs", "folder with the .deb files")

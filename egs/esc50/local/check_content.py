@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from esc50 import digest, find
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 
 PUBLISHED = "7dac98ebb302b554321c1ceacd9ab75bb0769516f66d19b4f3a6a6874355c2f2"
 
 
 @dataclass(frozen=True)
-class CheckSettings:
+class CheckSettings(Options):
     """Compare the clips of a copy of ESC-50 with the published ones."""
 
     corpus: str = option("downloads/ESC-50", "folder with audio/ and meta/esc50.csv, or with ESC-50-master")

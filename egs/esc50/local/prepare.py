@@ -9,13 +9,13 @@ from pathlib import Path
 
 from esc50 import CLASSES, FOLDS, RATE, Clip, check_audio, check_counts, find, read_clips
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.kaldi.data_dir import write_data_dir, write_labels
 
 
 @dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(Options):
     """Where the corpus is and where the data directories go."""
 
     corpus: str = option("downloads/ESC-50", "folder with audio/ and meta/esc50.csv, or with ESC-50-master")

@@ -23,7 +23,7 @@ import soundfile
 from manifest import Entry, digest, read_flac, read_manifest, write_manifest
 from selection import RATE, Clip, choose, same_recordings, usable
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.io.debian_package import Package, find_deb, read_deb, read_packages
 
@@ -48,7 +48,7 @@ class Voice(Package):
 
 
 @dataclass(frozen=True)
-class BuildSettings:
+class BuildSettings(Options):
     """Where the packages are and where the corpus goes."""
 
     packages: str = option("downloads/debs", "folder with the .deb files; absent ones are fetched there with apt-get")

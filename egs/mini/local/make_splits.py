@@ -16,7 +16,7 @@ from pathlib import Path
 from manifest import Entry, read_manifest
 from selection import rank
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import command
 from asit.io.atomic import write_text
 
@@ -30,7 +30,7 @@ FEW = 3  # clips a speaker
 
 
 @dataclass(frozen=True)
-class SplitSettings:
+class SplitSettings(Options):
     """Where the corpus is."""
 
     corpus: str = option("corpus", "folder with manifest.tsv")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from manifest import Entry, digest, read_flac, read_manifest
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import write_text
 from asit.kaldi.data_dir import write_data_dir
@@ -20,7 +20,7 @@ UNLABELLED = ("all", "pool")
 
 
 @dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(Options):
     """Where the corpus is and where the data directories go."""
 
     corpus: str = option("corpus", "folder with manifest.tsv, splits/ and the FLAC files")

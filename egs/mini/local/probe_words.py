@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.errors import command
 from asit.io.atomic import write_text
 from asit.kaldi.ark import read_matrix
@@ -30,7 +30,7 @@ STRETCHES = 8
 
 
 @dataclass(frozen=True)
-class ProbeSettings:
+class ProbeSettings(Options):
     """Probe frozen backbones for words, by block."""
 
     backbones: tuple[str, ...] = option(REQUIRED, "backbone.safetensors of one seed or several")

@@ -14,7 +14,7 @@ from silence import Excerpt, cut, recordings
 from speech_commands import COMMANDS, RATE, SILENCE, UNKNOWN, Clip
 from tqdm import tqdm
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.io.audio import audio_info
 from asit.kaldi.data_dir import write_data_dir, write_labels
@@ -24,7 +24,7 @@ PERCENTS, DRAWS = (1, 10), 3  # v1_words: train_1pct_0, ..., train_10pct_2
 
 
 @dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(Options):
     """Where the corpus is, which task, where the data directories go."""
 
     corpus: str = option("downloads", "folder with the unpacked archives, such as speech_commands_v0.02")

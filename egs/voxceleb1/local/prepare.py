@@ -21,7 +21,7 @@ from official import (
     utterance_of,
 )
 
-from asit.config import REQUIRED, option, parse
+from asit.config import REQUIRED, Options, option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import remove, write_text
 from asit.io.audio import audio_info
@@ -33,7 +33,7 @@ SMALL = 4096  # bytes; a clip has at least four seconds
 
 
 @dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(Options):
     """Data directories of VoxCeleb1 from a copy of the corpus and its official lists."""
 
     corpus: str = option(REQUIRED, "folder with wav/, or with vox1_dev_wav/wav/ and vox1_test_wav/wav/; flac does too")

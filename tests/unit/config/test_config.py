@@ -10,12 +10,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asit.config import REQUIRED, Chosen, chosen, from_dict, group, load, option, parse, read_yaml, to_dict
+from asit.config import REQUIRED, Chosen, Options, chosen, from_dict, group, load, option, parse, read_yaml, to_dict
 from asit.errors import AsitError
 
 
 @dataclass(frozen=True)
-class Inner:
+class Inner(Options):
     """Options of a group."""
 
     rate: float = option(0.5, "a share, 50 % at first")
@@ -23,7 +23,7 @@ class Inner:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """What the tests parse.
 
     A second paragraph is not shown.
@@ -43,14 +43,14 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Middle:
+class Middle(Options):
     """A group in a group."""
 
     settings: Settings = group(Settings)
 
 
 @dataclass(frozen=True)
-class Outer:
+class Outer(Options):
     """A group whose group has a required option."""
 
     other: int = option(1, "another")
@@ -232,7 +232,7 @@ class TestWrongCommandLine:
 
     def test_positional_words(self, capsys) -> None:
         @dataclass(frozen=True)
-        class Copy:
+        class Copy(Options):
             """Copy."""
 
             source: str = option(REQUIRED, "from", positional=True)
@@ -347,7 +347,7 @@ class TestChosen:
 
     def test_choices_inside_chosen_components(self) -> None:
         @dataclass(frozen=True)
-        class Nested:
+        class Nested(Options):
             method: Chosen = chosen("methods", "asit", "which")
 
         found = parse(Nested, ["--masking", "time_freq"])
@@ -436,7 +436,7 @@ class TestDictionaries:
 class TestDefinitions:
     def test_a_name_twice_is_a_bug(self) -> None:
         @dataclass(frozen=True)
-        class Twice:
+        class Twice(Options):
             rate: float = option(1.0, "one")
             inner: Inner = group(Inner)
 
@@ -445,3 +445,13 @@ class TestDefinitions:
 
     def test_groups_with_required_options_nest(self) -> None:
         assert parse(Outer, ["--path", "p"]).middle.settings == Settings(path="p")
+
+
+def test_a_range_holds_for_settings_made_in_python() -> None:
+    @dataclass(frozen=True)
+    class Limited(Options):
+        share: float = option(0.5, "a share", least=0, below=1)
+
+    assert Limited(share=0).share == 0.0
+    with pytest.raises(AsitError, match="option 'share': expected at least 0 and less than 1, found 1"):
+        Limited(share=1.0)

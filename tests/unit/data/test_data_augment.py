@@ -119,7 +119,7 @@ def test_gain_is_an_equal_offset_within_the_limit():
     assert decibel.abs().max() > 5.0
 
 
-@pytest.mark.parametrize(("options", "message"), [({"mixup": 2.0}, "mixup"), ({"roll": -1}, "'roll': expected 0")])
+@pytest.mark.parametrize(("options", "message"), [({"mixup": 2.0}, "mixup"), ({"roll": -1}, "'roll': expected at")])
 def test_wrong_settings_name_the_option(options, message):
     with pytest.raises(AsitError, match=message):
         augment.Settings(**options)

@@ -146,7 +146,7 @@ def test_device_and_dtype_are_kept() -> None:
 def test_errors_name_the_remedy() -> None:
     with pytest.raises(AsitError, match=r"aligned to 16.*--align-frames"):
         corrupt(ones(2, 40, 32), Settings(align_frames=16), gen())
-    with pytest.raises(AsitError, match="must be in"):
+    with pytest.raises(AsitError, match="at least 0 and at most 1"):
         corrupt(ones(), Settings(drop_ratio=1.5), gen())
 
 

@@ -152,10 +152,10 @@ def test_a_mean_of_epochs_needs_an_end_of_an_epoch():
 
 
 def test_moving_average_lags_behind_and_is_checkpointed():
-    model = learner(average="ema", ema_decay=0.9)
+    model = learner(average="ema")
     train(model, 5)
     assert not torch.equal(model.evaluated().head.weight, model.classifier.head.weight)
-    again = learner(average="ema", ema_decay=0.9)
+    again = learner(average="ema")
     again.load_state_dict(model.state_dict())
     torch.testing.assert_close(again.evaluated().head.weight, model.evaluated().head.weight)
 
@@ -168,7 +168,5 @@ def test_without_average_the_trained_weights_are_evaluated():
 def test_wrong_options_are_named():
     with pytest.raises(AsitError, match="'probe_layer': expected 0 to 2"):
         classifier(probe_layer=3)
-    with pytest.raises(AsitError, match="'head_dropout'"):
-        HeadSettings(head_dropout=1.0)
-    with pytest.raises(AsitError, match="'ema_decay'"):
-        FineTunerSettings(ema_decay=1.0)
+    with pytest.raises(AsitError, match="'pool_slices'"):
+        HeadSettings(pool_slices=0)

@@ -85,11 +85,11 @@ def test_clipping_together_and_not_at_all():
 def test_updates_equal_torch_and_bad_ones_do_nothing(kind):
     ours, reference = nn.Linear(4, 3), nn.Linear(4, 3)
     reference.load_state_dict(ours.state_dict())
-    options = TrainSettings(optimizer=kind, betas=(0.9, 0.99), eps=1e-7)
+    options = TrainSettings(optimizer=kind, betas=(0.9, 0.99))
     optimizer = Optimizer(param_groups(ours), options, Constant(0.1), Constant(0.2))
     other = (torch.optim.AdamW if kind == "adamw" else torch.optim.Adam)(
         [{"params": [reference.weight], "weight_decay": 0.2}, {"params": [reference.bias], "weight_decay": 0.0}],
-        lr=0.1, betas=(0.9, 0.99), eps=1e-7,
+        lr=0.1, betas=(0.9, 0.99),
     )  # fmt: skip
     for step in range(3):
         for model in (ours, reference):

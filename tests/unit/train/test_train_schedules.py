@@ -70,9 +70,8 @@ def test_schedules_end_where_they_should():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"keep": 1}, "--keep"),
-        ({"batch_size": 0}, "--batch-size"),
-        ({"steps": 0}, "--steps"),
+        ({"batch_size": 0}, "'batch_size': expected at least 1"),
+        ({"steps": 0}, "'steps': expected at least 1"),
         ({"betas": (0.9,)}, "--betas"),
     ],
 )
