@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from asit.config import option, parse
+from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.recipes.corpus import Recording, write_sets
 
@@ -18,7 +18,7 @@ COLUMNS = ["file", "class"]
 
 
 @dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(Options):
     """Where the corpus is and where the data directories go."""
 
     corpus: str = option(

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from runs_helpers import build_corpus
 
 from asit import registry
-from asit.config import Chosen
+from asit.config import Chosen, Options
 from asit.data.clips import Clips
 from asit.metrics.metric import Metric
 from asit.models.trained import load_model
@@ -28,7 +28,7 @@ ERROR = Metric("mean_absolute_error", "dB", "lower")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """No options."""
 
 
