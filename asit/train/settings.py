@@ -35,8 +35,9 @@ class TrainSettings(Options):
     lr_factor_every: int = option(1, "step schedule: epochs between two cuts", least=1)
     warmup_epochs: float = option(10.0, "epochs of linear warm-up from 0 (used when warmup_steps is none)", least=0)
     warmup_steps: int | None = option(None, "updates of linear warm-up from 0; none: given by warmup_epochs", least=0)
-    weight_decay: float = option(0.04, "weight decay at the start", least=0)
-    weight_decay_end: float | None = option(0.4, "weight decay at the end (cosine); none: constant", least=0)
+    weight_decay: tuple[float, ...] = option(
+        (0.04, 0.4), "weight decay; of two values a cosine goes from one to the other", least=0
+    )
     betas: tuple[float, ...] = option((0.9, 0.999), "Adam's two decay rates", least=0, below=1)
     clip_grad: float = option(3.0, "largest gradient norm; 0: no clipping", least=0)
     clip_mode: str = option("tensor", "norm of each parameter tensor, or of all together", choices=("tensor", "global"))
@@ -85,6 +86,8 @@ class TrainSettings(Options):
         super().__post_init__()
         if len(self.betas) != 2:
             raise AsitError(f"--betas: expected two numbers, found {len(self.betas)}")
+        if len(self.weight_decay) not in (1, 2):
+            raise AsitError(f"--weight-decay: expected one or two numbers, found {len(self.weight_decay)}")
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Optimiser updates of the whole run."""
@@ -111,6 +114,6 @@ class TrainSettings(Options):
 
     def weight_decay_of_step(self, steps_per_epoch: int) -> Schedule:
         """The weight decay by step."""
-        if self.weight_decay_end is None:
-            return Constant(self.weight_decay)
-        return Cosine(self.weight_decay, self.weight_decay_end, self.total_steps(steps_per_epoch))
+        if len(self.weight_decay) == 1:
+            return Constant(self.weight_decay[0])
+        return Cosine(*self.weight_decay, self.total_steps(steps_per_epoch))

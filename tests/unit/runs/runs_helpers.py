@@ -42,7 +42,7 @@ class Corpus:
             lr=3e-3,
             lr_batch=0,
             warmup_steps=5,
-            weight_decay_end=None,
+            weight_decay=(0.04,),
             last_batch="keep",
             num_workers=0,
             ngpu=0,
