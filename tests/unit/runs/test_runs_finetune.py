@@ -61,6 +61,17 @@ def test_it_learns_and_the_model_carries_everything(corpus, trained):
     assert model.front_end.fbank.num_mel_bins == 8
 
 
+def test_a_file_of_an_earlier_version_loads_where_its_options_had_their_only_value(trained, tmp_path):
+    tensors, metadata = model_file.load(trained / "model.safetensors")
+    metadata["head"] |= {"head_norm": True, "head_dropout": 0.0}
+    model_file.save(tmp_path / "earlier.safetensors", tensors, metadata)
+    assert load_model(str(tmp_path / "earlier.safetensors")).task.labels == ["alfa", "bravo", "charlie"]
+    metadata["head"]["head_norm"] = False
+    model_file.save(tmp_path / "other.safetensors", tensors, metadata)
+    with pytest.raises(AsitError, match="head_norm"):
+        load_model(str(tmp_path / "other.safetensors"))
+
+
 def test_outputs_of_evaluation_agree_with_each_other(corpus, trained):
     result = evaluate(corpus.evaluate_settings(trained))
     out = trained / "test"
