@@ -319,7 +319,6 @@ def test_sharing_features(refused, home) -> None:
         ("pretrain", [*PRETRAIN, "--drop-ratio", "2"], 2, "--drop-ratio: expected"),
         ("pretrain", [*PRETRAIN, "--teacher-momentum", "2"], 2, "--teacher-momentum: expected"),
         ("pretrain", [*PRETRAIN, "--teacher-temp", "0"], 2, "--teacher-temp: expected"),
-        ("pretrain", [*PRETRAIN, "--teacher-temp", "0"], 2, "--teacher-temp: expected"),
         ("pretrain", [*PRETRAIN, "--global-frames", "0"], 2, "--global-frames: expected"),
         ("pretrain", [*PRETRAIN, "--cls-prototypes", "0"], 2, "--cls-prototypes: expected"),
         ("pretrain", [*PRETRAIN, "--patch-share", "0"], 2, "--patch-share: expected"),
