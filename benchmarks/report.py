@@ -16,7 +16,6 @@ ORDER = (
     "opening",
     "corruption",
     "step",
-    "step_gpu",
     "levers",
     "memory",
     "step_growth",
