@@ -70,7 +70,8 @@ class Step:
         self.levers, self.device = levers, device
         torch.manual_seed(0)
         settings = from_dict(asit.Settings, {"size": size, **VARIANTS[variant], **more})
-        self.learner = asit.build(settings, frames, MELS, 1000, 100).train().to(device)
+        with device:  # drawing the weights of base takes a GPU no time, a CPU seconds
+            self.learner = asit.build(settings, frames, MELS, 1000, 100).train()
         published = {"attention": PlainAttention, "chunked": WholeLogits}
         as_published(self.learner, *(kind for lever, kind in published.items() if lever not in levers))
         if BLOCKS in levers:
@@ -121,15 +122,15 @@ class Step:
         else:
             self.plain.step()
         if "foreach" in self.levers:
-            self.learner.after_update(step, torch.zeros(()))
+            self.learner.after_update(step, torch.zeros((), device=self.device))
         else:
             momentum = self.learner.teacher_momentum[step]
             average_one_by_one(teacher.network.parameters(), student.parameters(), momentum)
 
 
-def flop(size: str, variant: str, batch: int, **more: object) -> float:
+def flop(size: str, variant: str, batch: int, device: torch.device | str = "cpu", **more: object) -> float:
     """Floating-point operations of a step's matrix products, counted on one clip."""
-    step = Step(size, variant, PLAIN, 1, torch.device("cpu"), **more)
+    step = Step(size, variant, PLAIN, 1, torch.device(device), **more)
     with FlopCounterMode(display=False) as counter:
         step.losses()["loss"].backward()
     return batch * counter.get_total_flops()

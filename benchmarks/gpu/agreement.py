@@ -118,7 +118,11 @@ def fine_tuning(part: Part) -> None:
 def attention(part: Part) -> None:
     """Under bf16, with and without padding, against float32 on the CPU."""
     torch.manual_seed(0)
-    layer, x, valid = Attention(192, 3), torch.randn(4, 297, 192), torch.arange(297) < torch.tensor([[297], [200], [3], [64]])
+    layer, x, valid = (
+        Attention(192, 3),
+        torch.randn(4, 297, 192),
+        torch.arange(297) < torch.tensor([[297], [200], [3], [64]]),
+    )
     for name, mask in (("", None), (", padded", valid)):
         expected = layer(x, mask)
         moved = copy.deepcopy(layer).to(part.device)
@@ -131,7 +135,7 @@ def main() -> None:
     """All of it; a failure does not end it."""
     with Part("agreement", "Golden values and agreement with the CPU") as part:
         exact_float32()
-        for variant in ("v1", "v2"):
+        for variant in ("v2",) if part.tiny else ("v1", "v2"):
             with part.going_on(f"golden {variant}, float32"):
                 golden(part, variant)
         for check in (corruption, local_loss, attention, fine_tuning):

@@ -1,6 +1,6 @@
-"""Unpack the wheels of packages that this Python lacks into benchmarks/gpu/site: python benchmarks/gpu/install.py
+"""Unpack the wheels of packages that this Python lacks into a folder: python benchmarks/gpu/install.py FOLDER
 
-gpu.sh puts that folder on the path. It is no virtual environment: one that is made from a virtual environment does not
+gpu.sh puts the folder on the path. It is no virtual environment: one that is made from a virtual environment does not
 see that one's packages, torch among them.
 """
 
@@ -32,7 +32,7 @@ def main() -> int:
         return 0
     print("missing:", *missing)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
-    done = subprocess.run([*pip, "--find-links", HERE / "wheels", "--target", HERE / "site", *missing], check=False)
+    done = subprocess.run([*pip, "--find-links", HERE / "wheels", "--target", sys.argv[1], *missing], check=False)
     if done.returncode:
         print(
             f"gpu.sh: error: Python {sys.version.split()[0]} lacks {', '.join(missing)}, and benchmarks/gpu/wheels "

@@ -1,10 +1,11 @@
 """Part resume of benchmarks/gpu.sh: a killed run ends bit-equal, and two processes on one GPU learn what one learns.
 
-The runs are those of asit-pretrain, forked from a server that has torch loaded (tests/faults/killing.py).
+The runs are those of asit-pretrain in processes of their own.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
 import sys
@@ -28,7 +29,7 @@ STEPS, KILLS = 24, (8, 7)  # updates of a run; at which update of each process i
 SPEED = ("clips_per_second", "wait_share", "seconds_left")  # of the machine, not of the run
 LOSSES = ("loss", "global", "local", "reconstruction")
 CONFIG = {
-    "embed_dim": 24, "depth": 2, "heads": 2, "patch_frames": 4, "patch_mels": 0, "head_hidden": 16,
+    "embed_dim": 32, "depth": 2, "heads": 2, "patch_frames": 4, "patch_mels": 0, "head_hidden": 16,
     "head_bottleneck": 8, "cls_prototypes": 12, "patch_prototypes": 10, "freeze_last_layer": 0, "global_frames": 32,
     "local_frames": 16, "local_crops": 1, "short_clips": "skip", "steps": STEPS, "lr": 1e-3, "lr_batch": 0,
     "warmup_steps": 1, "threads": 1, "num_workers": 1, "log_every": 1, "save_every": 5, "tensorboard": False,
@@ -39,7 +40,7 @@ LIMIT = 100  # seconds of one process
 
 
 def run_here(words: list[str], errors: Path, kill: Kill | None, rank: dict[str, str], backend: str) -> None:
-    """One process of a run, in a process forked for it."""
+    """One process of a run."""
     stream = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(stream, 1), os.dup2(stream, 2)
     os.environ.update(rank)
@@ -58,6 +59,8 @@ class Runs:
 
     def __init__(self, home: Path, part: Part) -> None:
         self.home, self.ngpu = home, int(part.on_gpu)
+        # A server from which processes are forked may have touched the GPU, which a fork does not survive.
+        self.context = multiprocessing.get_context("spawn") if part.on_gpu else CONTEXT
         make_pool(home / "pool")
         (home / "drawn.yaml").write_text(yaml.safe_dump(CONFIG))
         (home / "same.yaml").write_text(yaml.safe_dump(CONFIG | SAME))
@@ -67,7 +70,9 @@ class Runs:
         words = ["--config", f"{self.home}/{config}.yaml", "--data-dir", f"{self.home}/pool"]
         words += ["--out-dir", f"{self.home}/{out}", "--ngpu", str(self.ngpu), *more]
         rank, backend = group.get("rank", {}), group.get("backend", "")
-        process = CONTEXT.Process(target=run_here, args=(words, self.errors(out), kill, rank, backend), daemon=False)
+        process = self.context.Process(
+            target=run_here, args=(words, self.errors(out), kill, rank, backend), daemon=False
+        )
         process.start()
         return process
 
@@ -119,7 +124,9 @@ def killed(part: Part, runs: Runs) -> None:
     if "resuming after step 10/" not in (said := runs.errors("killed").read_text()):
         raise AsitError(f"the run did not resume after step 10: {excerpt(said[-200:], 200)}")
     part.record("killed twice: the same log lines", runs.lines("killed") == runs.lines("whole"))
-    part.record("killed twice: the same weights and moments, bit by bit", same(runs.state("killed"), runs.state("whole")))
+    part.record(
+        "killed twice: the same weights and moments, bit by bit", same(runs.state("killed"), runs.state("whole"))
+    )
 
 
 def two(part: Part, runs: Runs, backend: str) -> None:

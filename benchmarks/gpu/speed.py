@@ -67,7 +67,7 @@ def steps(part: Part, table: Table, size: str, variant: str, more: dict) -> int:
     turns = {name: Step(size, variant, levers, few, part.device, **more) for name, levers in sets.items()}
     times = take_turns(turns, 2 if part.tiny else 3, part.device)
     plain, amp = (f"{few / statistics.median(times[name]):.0f}" for name in ("float32", "amp"))
-    share = speed * flop(size, variant, 1, **more) / peak
+    share = speed * flop(size, variant, 1, part.device, **more) / peak
     table.rows.append([f"{size}, {variant}", str(batch), f"{speed:.0f}", f"{share:.0%}", most, str(few), plain, amp,
                        f"{ratio(times, 'float32', 'fast'):.2f}", f"{ratio(times, 'amp', 'fast'):.2f}"])  # fmt: skip
     part.fact(f"{size}, {variant}: bf16 peak, TFLOP/s", round(peak / 1e12, 1))
@@ -91,7 +91,10 @@ def levers(part: Part, size: str, variant: str, batch: int, more: dict) -> None:
     # Each rate of drop path is a version of a block's code, which would take minutes to compile.
     more = {**more, "drop_path": 0.0}
     whole = Step(size, variant, ALL, batch, part.device, **more)
-    for name, words in ((COMPILE, "torch.compile of the blocks (`--compile true`)"), (GRAPHS, "the same, as CUDA graphs")):
+    for name, words in (
+        (COMPILE, "torch.compile of the blocks (`--compile true`)"),
+        (GRAPHS, "the same, as CUDA graphs"),
+    ):
         if part.tiny or part.left() < 3 * RESERVE:
             part.fact(f"lever {name}", "not run: " + ("toy sizes" if part.tiny else "no time left"))
             continue
@@ -113,7 +116,9 @@ def loading(part: Part, size: str, variant: str, batch: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         frames = (100, 101) if part.tiny else (998, 999)
         make_pool(Path(home) / "pool", clips=4 * batch, mels=128, frames=frames)
-        words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value).lower())]
+        words = [
+            word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value).lower())
+        ]
         call("pretrain", ["--data-dir", f"{home}/pool", "--out-dir", f"{home}/run", *words])
         rows = [row for row in read_metrics(Path(home) / "run/metrics.jsonl") if row["kind"] == "train"]
     wait = statistics.median(row["wait_share"] for row in rows[1:])

@@ -13,7 +13,9 @@ def main(folder: Path, names: list[str]) -> int:
     for name in names:
         path = folder / f"{name}.json"
         if not path.is_file():  # it could not even be imported
-            path.write_text(json.dumps({"part": name, "status": "not started", "seconds": 0, "checks": [], "tables": []}))
+            path.write_text(
+                json.dumps({"part": name, "status": "not started", "seconds": 0, "checks": [], "tables": []})
+            )
         facts = json.loads(path.read_text(encoding="utf-8"))
         held = sum(check["held"] for check in facts["checks"])
         status = "ended early" if facts["status"] == "running" else facts["status"]

@@ -111,7 +111,7 @@ def test_three_steps(golden: Golden) -> None:
 
 
 def three_steps(golden: Golden, device: str = "cpu", bf16: bool = False) -> None:
-    """Compare three updates on a device, in float32 or under bf16 autocast; benchmarks/gpu/agreement.py calls it too."""
+    """Compare three updates on a device, in float32 or under bf16 autocast; deviations.py calls it too."""
     learner, config, arrays = build_learner(golden).to(device), golden.config, golden.arrays
     autocast = torch.autocast(device, torch.bfloat16) if bf16 else contextlib.nullcontext()
     decayed = [p for p in learner.student.parameters() if p.requires_grad and p.ndim > 1]
