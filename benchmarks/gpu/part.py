@@ -30,8 +30,13 @@ from asit.config import option, parse  # noqa: E402
 from asit.errors import AsitError, excerpt  # noqa: E402
 from asit.io.atomic import write_text  # noqa: E402
 from asit.methods.asit import ASiT  # noqa: E402
+from asit.runs import pictures  # noqa: E402
+from asit.train.run_log import MetricLog  # noqa: E402
 
 Table = measure.Result
+if any(importlib.util.find_spec(name) is None for name in ("matplotlib", "PIL")):  # a machine that only measures
+    ASiT.pictures = lambda *_: {}
+    MetricLog.pictures = pictures.save_confusion = pictures.save_pairs = lambda *_: None
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,6 @@ class Part:
         self.tables: list[Table] = []
         self.facts = {"part": name, "title": title, "status": "running", "command": measure.command()}
         self.facts["machine"] = measure.machine()
-        if importlib.util.find_spec("matplotlib") is None:  # which a machine that only measures may lack
-            ASiT.pictures = lambda *_: {}
         self.save()
 
     def __enter__(self) -> Part:
