@@ -98,6 +98,7 @@ def main() -> None:
             more = ["--ngpu", str(int(part.on_gpu))]
             if kind != "score":
                 more += ["--tensorboard", "false", "--num-workers", "0", *(TOY if part.tiny else [])]
+                more += ["--depth", "1"] if part.tiny and kind == "pretrain" else []
             began = time.monotonic()
             for line in lines:
                 name, *options = shlex.split(line)
@@ -106,8 +107,9 @@ def main() -> None:
             part.fact(f"seconds of {kind}, {len(lines)} runs", round(time.monotonic() - began, 1))
         with part.going_on("accuracies"):
             accuracies(part, exp)
-        with part.going_on("the same scores"):
-            same_scores(part, exp, data)
+        if part.on_gpu:
+            with part.going_on("the same scores"):
+                same_scores(part, exp, data)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import json
 import os
 import sys
@@ -34,9 +33,9 @@ from asit.runs import pictures  # noqa: E402
 from asit.train.run_log import MetricLog  # noqa: E402
 
 Table = measure.Result
-if any(importlib.util.find_spec(name) is None for name in ("matplotlib", "PIL")):  # a machine that only measures
-    ASiT.pictures = lambda *_: {}
-    MetricLog.pictures = pictures.save_confusion = pictures.save_pairs = lambda *_: None
+# No pictures: a machine that only measures may lack matplotlib and Pillow.
+ASiT.pictures = lambda *_: {}
+MetricLog.pictures = pictures.save_confusion = pictures.save_pairs = lambda *_: None
 
 
 @dataclass(frozen=True)
