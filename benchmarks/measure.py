@@ -18,14 +18,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import torch
 
 from asit.io.atomic import write_text
 from asit.recipes.provenance import provenance
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -109,6 +105,11 @@ def picture(
     file: str, caption: str, series: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str
 ) -> dict[str, str]:
     """Draw lines into docs/performance/FILE; returns the entry for ``Result.figures``."""
+    import matplotlib  # which a machine that only measures may lack
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(figsize=(5.2, 3.2), dpi=90)
     for name, (across, up) in series.items():
         axes.plot(across, up, marker="o", markersize=4, label=name)

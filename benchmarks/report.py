@@ -16,7 +16,6 @@ ORDER = (
     "opening",
     "corruption",
     "step",
-    "step_gpu",
     "levers",
     "memory",
     "step_growth",
@@ -28,6 +27,15 @@ medians over rounds in which all candidates take turns. On a CPU, times are CPU 
 shared with other work: absolute times differ by a factor of two from run to run, ratios much less, and those under
 1.15 are noise. Products in bf16 vary most, two- to threefold, and with them the ratio of the training step: the peak
 that was reached in the same turns stands beside it.
+"""
+
+GPU = """## On a GPU
+
+`benchmarks/gpu.sh` runs in at most eight minutes on one GPU and needs no network: golden values and losses against the
+CPU, a killed run against a whole one, two processes on one GPU, mini end to end, the training step at its best batch
+with every lever, the loader's wait, and a profile. Each part writes `benchmarks/results/gpu/<part>.json`, whatever
+becomes of the others. `benchmarks/gpu_prepare.sh` downloads beforehand what the machine lacks beside torch and numpy;
+`benchmarks/gpu.sh --device cpu --tiny true` tries all of it without a GPU.
 """
 
 
@@ -53,10 +61,27 @@ def rank(path: Path) -> tuple[int, str]:
     return (ORDER.index(path.stem) if path.stem in ORDER else len(ORDER), path.stem)
 
 
+def on_gpu(folder: Path) -> str:
+    """What benchmarks/gpu.sh found, part by part, or that it has not run."""
+    parts = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    if not parts:
+        return f"{GPU}\nGPU: not run.\n"
+    lines = [GPU]
+    for facts in parts:
+        missed = [check["name"] for check in facts["checks"] if not check["held"]]
+        end = f"; not held: {', '.join(missed)}" if missed else ""
+        lines.append(f"- {facts['title']}: {facts['status']}, {len(facts['checks'])} checks{end}.")
+    tables = [
+        {**table, **{key: facts[key] for key in ("command", "machine")}} for facts in parts for table in facts["tables"]
+    ]
+    return "\n".join([*lines, "", *(section(table) for table in tables)])
+
+
 def report(results: Path) -> str:
     """The whole document."""
     paths = sorted(results.glob("*.json"), key=rank)
-    return "\n".join([HEAD, *(section(json.loads(path.read_text(encoding="utf-8"))) for path in paths)])
+    tables = [section(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    return "\n".join([HEAD, on_gpu(results / "gpu"), *tables])
 
 
 def main() -> None:

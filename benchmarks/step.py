@@ -1,4 +1,4 @@
-"""The training step against the published one: python benchmarks/step.py --part step|levers|memory|growth|gpu
+"""The training step against the published one: python benchmarks/step.py --part step|levers|memory|growth
 
 Both train the same network on inputs of the same size; ``plain`` does it as the published code does (plain.py),
 ``fast`` as asit-pretrain with --precision auto. The tables show medians of their ratio, the losses' difference at the
@@ -23,7 +23,6 @@ from measure import Result, matrix_product, picture, ratio, take_turns
 from training_step import ALL, BLOCKS, COMPILE, LEVERS, PLAIN, Step, difference, flop
 
 from asit.config import Options, option, parse
-from asit.errors import AsitError
 
 BATCH = {"tiny": 4, "small": 2, "base": 2}
 MEMORY_BATCHES = {"tiny": (8,), "small": (4,), "base": (2, 4)}
@@ -33,7 +32,7 @@ MEMORY_BATCHES = {"tiny": (8,), "small": (4,), "base": (2, 4)}
 class Settings(Options):
     """Time and memory of training steps, plain and fast, in turns."""
 
-    part: str = option("step", "which table", ["step", "levers", "memory", "growth", "gpu", "one"])
+    part: str = option("step", "which table", ["step", "levers", "memory", "growth", "one"])
     sizes: tuple[str, ...] = option(("tiny", "small", "base"), "models")
     variants: tuple[str, ...] = option(("v1", "v2"), "released variants")
     rounds: int = option(3, "rounds; each candidate makes one step in each", least=1)
@@ -190,53 +189,6 @@ def growth(settings: Settings, device: torch.device) -> Result:
     return result
 
 
-def gpu(settings: Settings, _: torch.device) -> Result:
-    """The same on a GPU, at the batch that is fastest."""
-    result = Result(
-        "step_gpu",
-        "Training step on a GPU",
-        [
-            "model, variant",
-            "clips",
-            "plain, clips/s",
-            "fast, clips/s",
-            "ratio",
-            "bf16 peak, TFLOP/s",
-            "share of the peak",
-        ],
-    )
-    if not torch.cuda.is_available():
-        raise AsitError("--part gpu: torch finds no GPU on this machine")
-    device = torch.device("cuda")
-    for size in settings.sizes:
-        for variant in settings.variants:
-            best, batch = 0.0, 8
-            product, operations = matrix_product(torch.bfloat16, device)
-            row: list[str] = []
-            while True:
-                try:
-                    fast = Step(size, variant, ALL, batch, device)
-                    times = take_turns({"fast": fast, "product": product}, settings.rounds, device, warm_up=3)
-                except torch.cuda.OutOfMemoryError:
-                    break
-                speed = batch / statistics.median(times["fast"])
-                if speed <= 1.03 * best:
-                    break
-                best = speed
-                peak = operations / statistics.median(times["product"])
-                share = speed * flop(size, variant, 1) / peak
-                row = [f"{size}, {variant}", str(batch), "", f"{speed:.0f}", "", f"{peak / 1e12:.0f}", f"{share:.0%}"]
-                batch *= 2
-            small = BATCH[size] * 4
-            turns = {
-                name: Step(size, variant, chosen, small, device) for name, chosen in (("plain", PLAIN), ("fast", ALL))
-            }
-            times = take_turns(turns, settings.rounds, device, warm_up=3)
-            row[2], row[4] = f"{small / statistics.median(times['plain']):.0f}", f"{ratio(times, 'plain', 'fast'):.2f}"
-            result.rows.append(row)
-    return result
-
-
 def main() -> None:
     """Run one part and save its table."""
     settings = parse(Settings)
@@ -245,7 +197,7 @@ def main() -> None:
     if settings.part == "one":
         one(settings, device)
         return
-    parts = {"step": steps, "levers": levers, "memory": memory, "growth": growth, "gpu": gpu}
+    parts = {"step": steps, "levers": levers, "memory": memory, "growth": growth}
     result = parts[settings.part](settings, device)
     result.save()
     result.print()

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from asit.config import from_dict
-from asit.layers.block import checkpoint_blocks
+from asit.layers.block import Block, checkpoint_blocks
 from asit.methods import asit
 from asit.schedules import Constant
 from asit.train.clipping import clip_gradients
@@ -46,8 +46,12 @@ LEVERS = {
     "masks": "corruption of a batch on the device (no option)",
 }
 ALL = frozenset(LEVERS)
-COMPILE, BLOCKS = "compile", "blocks"  # beside them: not defaults
+COMPILE, GRAPHS, BLOCKS = "compile", "graphs", "blocks"  # beside them: not defaults
 PLAIN: frozenset[str] = frozenset()
+TOY = {
+    "embed_dim": 24, "depth": 1, "heads": 3, "head_hidden": 16, "head_bottleneck": 8, "cls_prototypes": 32,
+    "patch_prototypes": 0, "drop_path": 0.0,
+}  # fmt: skip
 
 
 class Step:
@@ -66,13 +70,17 @@ class Step:
         self.levers, self.device = levers, device
         torch.manual_seed(0)
         settings = from_dict(asit.Settings, {"size": size, **VARIANTS[variant], **more})
-        self.learner = asit.build(settings, frames, MELS, 1000, 100).train().to(device)
+        with device:  # drawing the weights of base takes a GPU no time, a CPU seconds
+            self.learner = asit.build(settings, frames, MELS, 1000, 100).train()
         published = {"attention": PlainAttention, "chunked": WholeLogits}
         as_published(self.learner, *(kind for lever, kind in published.items() if lever not in levers))
         if BLOCKS in levers:
             checkpoint_blocks(self.learner)
         if COMPILE in levers:
             compile_blocks(self.learner)
+        if GRAPHS in levers:
+            for block in (child for child in self.learner.modules() if isinstance(child, Block)):
+                block.compile(mode="reduce-overhead")
         self.masking = settings.masking.settings
         groups = param_groups(self.learner.trained_module())
         self.optimizer = Optimizer(groups, TrainSettings(), Constant(1e-4), Constant(0.04))
@@ -99,6 +107,8 @@ class Step:
 
     def __call__(self, step: int = 200) -> None:
         """One update."""
+        if GRAPHS in self.levers:
+            torch.compiler.cudagraph_mark_step_begin()
         student, teacher = self.learner.student, self.learner.teacher
         self.optimizer.zero_grad()
         self.losses(step)["loss"].backward()
@@ -112,15 +122,15 @@ class Step:
         else:
             self.plain.step()
         if "foreach" in self.levers:
-            self.learner.after_update(step, torch.zeros(()))
+            self.learner.after_update(step, torch.zeros((), device=self.device))
         else:
             momentum = self.learner.teacher_momentum[step]
             average_one_by_one(teacher.network.parameters(), student.parameters(), momentum)
 
 
-def flop(size: str, variant: str, batch: int) -> float:
+def flop(size: str, variant: str, batch: int, device: torch.device | str = "cpu", **more: object) -> float:
     """Floating-point operations of a step's matrix products, counted on one clip."""
-    step = Step(size, variant, PLAIN, 1, torch.device("cpu"))
+    step = Step(size, variant, PLAIN, 1, torch.device(device), **more)
     with FlopCounterMode(display=False) as counter:
         step.losses()["loss"].backward()
     return batch * counter.get_total_flops()

@@ -5,6 +5,7 @@ Origin and layout of the numbers: tests/golden/README.md.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,7 @@ def views_of_step(k: int, config: dict):
 
 
 def assert_close(found, expected, what: str) -> None:
-    found = found.detach().double().numpy() if isinstance(found, torch.Tensor) else np.asarray(found, np.float64)
+    found = found.detach().double().cpu().numpy() if isinstance(found, torch.Tensor) else np.asarray(found, np.float64)
     expected = np.asarray(expected, np.float64)
     assert found.shape == expected.shape, what
     error = np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-12)
@@ -106,7 +107,13 @@ def assert_close(found, expected, what: str) -> None:
 
 
 def test_three_steps(golden: Golden) -> None:
-    learner, config, arrays = build_learner(golden), golden.config, golden.arrays
+    three_steps(golden)
+
+
+def three_steps(golden: Golden, device: str = "cpu", bf16: bool = False) -> None:
+    """Compare three updates on a device, in float32 or under bf16 autocast; deviations.py calls it too."""
+    learner, config, arrays = build_learner(golden).to(device), golden.config, golden.arrays
+    autocast = torch.autocast(device, torch.bfloat16) if bf16 else contextlib.nullcontext()
     decayed = [p for p in learner.student.parameters() if p.requires_grad and p.ndim > 1]
     others = [p for p in learner.student.parameters() if p.requires_grad and p.ndim <= 1]
     optimizer = torch.optim.AdamW([{"params": decayed}, {"params": others, "weight_decay": 0.0}], lr=0.0)
@@ -116,7 +123,7 @@ def test_three_steps(golden: Golden) -> None:
     for k, epoch in enumerate(config["steps_epochs"]):
         step = int({0: 0, 1: 4, 2: 14}[k])
         assert step // config["niter"] == epoch
-        clean, local, corrupted, mask = views_of_step(k, config)
+        clean, local, corrupted, mask = (x.to(device) for x in views_of_step(k, config))
         local = local if golden.variant == "v2" else None
         optimizer.param_groups[0]["weight_decay"] = decay[step]
         for group in optimizer.param_groups:
@@ -126,9 +133,11 @@ def test_three_steps(golden: Golden) -> None:
         )
 
         student, teacher = record(learner.student), record(learner.teacher.network)
-        with torch.no_grad():
-            tokens = learner.student.backbone(corrupted.flatten(0, 1))
-        losses = learner.losses_of_views(clean.flatten(0, 1), corrupted.flatten(0, 1), mask.flatten(0, 1), local, step)
+        with autocast:
+            with torch.no_grad():
+                tokens = learner.student.backbone(corrupted.flatten(0, 1))
+            views = (x.flatten(0, 1) for x in (clean, corrupted, mask))
+            losses = learner.losses_of_views(*views, local, step)
         check_outputs(golden, k, student[0], teacher[0], tokens)
         for ours, theirs in (("global", "global"), ("local", "local"), ("reconstruction", "reconstruction")):
             assert_close(losses[ours], arrays[f"step{k}/loss_{theirs}"], f"step {k}: {ours} loss")
@@ -144,7 +153,7 @@ def test_three_steps(golden: Golden) -> None:
         clip_gradients([p.grad for p in parameters.values() if p.requires_grad], config["clip"][k])
         learner.before_update(step)
         optimizer.step()
-        learner.after_update(step, torch.zeros(()))
+        learner.after_update(step, torch.zeros((), device=device))
         check_after_update(golden, k, learner)
 
 
