@@ -34,8 +34,8 @@ GPU = """## On a GPU
 `benchmarks/gpu.sh` runs in at most eight minutes on one GPU and needs no network: golden values and losses against the
 CPU, a killed run against a whole one, two processes on one GPU, mini end to end, the training step at its best batch
 with every lever, the loader's wait, and a profile. Each part writes `benchmarks/results/gpu/<part>.json`, whatever
-becomes of the others. `benchmarks/gpu_prepare.sh` downloads beforehand what the machine lacks beside torch and numpy;
-`benchmarks/gpu.sh --device cpu --tiny true` tries all of it without a GPU.
+becomes of the others. `benchmarks/gpu_prepare.sh` downloads beforehand what the machine lacks beside torch and numpy.
+All of it can be tried without a GPU, at toy sizes: the head of the script says how.
 """
 
 
