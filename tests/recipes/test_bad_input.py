@@ -334,7 +334,7 @@ def test_sharing_features(refused, home) -> None:
         ("finetune", FINETUNE[2:], 2, "missing --train-dir"),
         ("evaluate", [*EVALUATE, "--model", "exp/pretrain/backbone.safetensors"], 1, "of kind 'classifier'"),
         ("evaluate", [*EVALUATE, "--model", "exp"], 1, "exp"),
-        ("predict", [*PREDICT, "wav/s0-00.wav", "--top-k", "0"], 1, "top_k"),
+        ("predict", [*PREDICT, "wav/s0-00.wav", "--top-k", "0"], 2, "--top-k: expected at least 1"),
         ("predict", ["--model", "wav/s0-00.wav", "--wav", "wav/s0-00.wav"], 1, r"wav/s0-00\.wav"),
         ("make_fbank", [*FEATS, "--num-mel-bins", "9999"], 1, "num_mel_bins"),
         ("make_fbank", [*FEATS, "--compression", "9"], 2, "--compression: expected one of 0, 1"),
