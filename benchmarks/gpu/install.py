@@ -12,12 +12,14 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# Package -> what is imported of it. gpu_prepare.sh downloads these and scipy.
+# Package -> what is imported of it. gpu_prepare.sh downloads the large ones for some versions of Python only.
 PACKAGES = {
     "soundfile": "soundfile", "cffi": "cffi", "pycparser": "pycparser", "soxr": "soxr", "pyyaml": "yaml",
     "safetensors": "safetensors", "configargparse": "configargparse", "tqdm": "tqdm", "pytest": "pytest",
     "pluggy": "pluggy", "iniconfig": "iniconfig", "packaging": "packaging", "pygments": "pygments",
+    "joblib": "joblib", "cloudpickle": "cloudpickle", "threadpoolctl": "threadpoolctl", "narwhals": "narwhals",
 }  # fmt: skip
+LARGE = {"scipy": "scipy", "scikit-learn": "sklearn"}
 
 
 def main() -> int:
@@ -26,7 +28,7 @@ def main() -> int:
         if importlib.util.find_spec(name) is None:
             print(f"gpu.sh: error: {sys.executable} has no {name}; give one that has as --python", file=sys.stderr)
             return 1
-    wanted = {**PACKAGES, "scipy": "scipy"}
+    wanted = {**PACKAGES, **LARGE}
     missing = [package for package, module in wanted.items() if importlib.util.find_spec(module) is None]
     if not missing:
         return 0
