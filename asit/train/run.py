@@ -61,12 +61,12 @@ class Run:
     """
 
     def __init__(self, settings: Any, place: Place) -> None:
-        self.settings, self.train_settings, self.place = settings, settings.train, place
+        self.settings, self.place = settings, place
         self.out_dir, self._began = Path(settings.out_dir), time.monotonic()
 
     def draw(self, clips: int, weights: np.ndarray | None) -> None:
         """Plan the updates over so many clips; ``weights`` (clips,) draws them with replacement."""
-        train = self.train_settings
+        train = self.settings.train
         self.plan = BatchPlan.fitting(
             clips,
             batch_size=train.batch_size,
@@ -91,7 +91,7 @@ class Run:
         """
         self.product = self.out_dir / product
         self.identity = run_dir.identity(self.settings, **facts, global_batch=self.plan.global_batch)
-        done = run_dir.claim(self.out_dir, self.identity, self.place, self.train_settings.restart_changed)
+        done = run_dir.claim(self.out_dir, self.identity, self.place, self.settings.train.restart_changed)
         finished = done is not None and (made or {}).items() <= done.items() and self.product.is_file()
         if finished:
             log.info("%s: finished already", self.out_dir)
@@ -105,7 +105,7 @@ class Run:
         **options: Any,
     ) -> None:
         """Write ``config.yaml``, load batches and run the :class:`asit.train.loop.Loop`, which takes ``options``."""
-        train, plan = self.train_settings, self.plan
+        train, plan = self.settings.train, self.plan
         log.info("%d updates, %d an epoch, %d clips each", self.steps, plan.steps_per_epoch, plan.global_batch)
         if self.place.main:
             write_text(self.out_dir / "config.yaml", yaml.safe_dump(to_dict(self.settings), sort_keys=False))

@@ -18,15 +18,14 @@ from part import Part, exact_float32
 
 # isort: split
 from killing import CONTEXT, Kill
+from same_run import logged, same
 from small_pool import make_pool
 
 from asit.bin import pretrain
 from asit.errors import AsitError, excerpt
 from asit.train.checkpoint import CheckpointDir
-from asit.train.run_log import read_metrics
 
 STEPS, KILLS = 24, (8, 7)  # updates of a run; at which update of each process it is killed
-SPEED = ("clips_per_second", "wait_share", "seconds_left")  # of the machine, not of the run
 LOSSES = ("loss", "global", "local", "reconstruction")
 CONFIG = {
     "embed_dim": 32, "depth": 2, "heads": 2, "patch_frames": 4, "patch_mels": 0, "head_hidden": 16,
@@ -91,26 +90,10 @@ class Runs:
         """What the run says."""
         return self.home / f"{out}.stderr"
 
-    def lines(self, out: str) -> list[dict]:
-        """Its log lines, without the machine's speed."""
-        rows = [r for r in read_metrics(self.home / out / "metrics.jsonl") if r["kind"] == "train"]
-        return [{name: value for name, value in row.items() if name not in SPEED} for row in rows]
-
     def state(self, out: str) -> dict:
         """Its last checkpoint, without the settings."""
         state = CheckpointDir(self.home / out / "checkpoints").load(STEPS)
         return {name: state[name] for name in ("learner", "optimizer")}
-
-
-def same(a: object, b: object) -> bool:
-    """Bit by bit."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, list):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
 
 
 def killed(part: Part, runs: Runs) -> None:
@@ -123,7 +106,7 @@ def killed(part: Part, runs: Runs) -> None:
     runs.end(whole, "whole")
     if "resuming after step 10/" not in (said := runs.errors("killed").read_text()):
         raise AsitError(f"the run did not resume after step 10: {excerpt(said[-200:], 200)}")
-    part.record("killed twice: the same log lines", runs.lines("killed") == runs.lines("whole"))
+    part.record("killed twice: the same log lines", logged(runs.home / "killed") == logged(runs.home / "whole"))
     part.record(
         "killed twice: the same weights and moments, bit by bit", same(runs.state("killed"), runs.state("whole"))
     )
@@ -146,7 +129,8 @@ def two(part: Part, runs: Runs, backend: str) -> None:
     finally:
         for process in ranks:
             process.kill()
-    found, expected = (torch.tensor([[r[n] for n in LOSSES] for r in runs.lines(name)]) for name in (out, "one"))
+    logs = (logged(runs.home / name) for name in (out, "one"))
+    found, expected = (torch.tensor([[row[name] for name in LOSSES] for row in log]) for log in logs)
     part.at_most(f"two processes, {backend}: largest difference of a loss", float((found - expected).abs().max()), 1e-4)
 
 

@@ -11,9 +11,8 @@ from conftest import finish, start
 from daemons import kill, wait_until, with_variable
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from same_run import logged
 from small_pool import make_pool
-
-from asit.train.run_log import read_metrics
 
 # Nothing random that differs between one process and two: no corruption, no stochastic depth.
 SETTINGS = """
@@ -46,7 +45,6 @@ warmup_steps: 2
 tensorboard: false
 """
 STEPS = 120
-SPEED = ("clips_per_second", "wait_share", "seconds_left")
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +61,7 @@ def command(out, steps, batch):
 
 
 def losses(home, out):
-    rows = [r for r in read_metrics(home / out / "metrics.jsonl") if r["kind"] == "train"]
-    return [{k: v for k, v in row.items() if k not in SPEED} for row in rows]
+    return logged(home / out)
 
 
 def reach(home, out, step, process):

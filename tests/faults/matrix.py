@@ -19,6 +19,9 @@ import safetensors.numpy
 import soundfile
 from killing import Command, Kill, children
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from same_run import logged
+
 from asit.train.run_log import read_metrics
 
 UTTS = [f"s{i % 2}-{i:02d}" for i in range(8)]
@@ -58,7 +61,6 @@ COMMANDS = {
     ],
 }
 TRAININGS = ("pretrain", "finetune")
-SPEED = ("clips_per_second", "wait_share", "seconds_left")  # of the machine, not of the run
 SOAK = 12
 
 
@@ -115,8 +117,7 @@ def result(home: Path, command: str) -> dict[str, bytes | list]:
         if ".tmp-" in name:  # never a final name; counted by itself
             continue
         if name == "metrics.jsonl":
-            rows = read_metrics(path)
-            left[name] = [{k: v for k, v in row.items() if k not in SPEED} for row in rows if row["kind"] == "train"]
+            left[name] = logged(path.parent)
         elif path.suffix == ".safetensors":  # its metadata hold times
             tensors = safetensors.numpy.load_file(path)
             left[name] = [(k, str(v.dtype), v.shape, v.tobytes()) for k, v in sorted(tensors.items())]

@@ -19,11 +19,11 @@ SUPPORT = Path(__file__).parents[1] / "support"
 sys.path.insert(0, str(SUPPORT))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])])
 import small_run  # noqa: E402 - from the folder named above
+from same_run import logged, same  # noqa: E402
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["small_run", "torch._dynamo"])  # which the first optimiser would import
 STEPS = 60
-SPEED = ("clips_per_second", "wait_share", "seconds_left")
 
 
 class Process(CONTEXT.Process):
@@ -62,23 +62,8 @@ def run(out_dir, *options, code=0, steps=STEPS):
     return start(out_dir, *options, steps=steps).finish(code)
 
 
-def losses(out_dir):
-    rows = [r for r in read_metrics(out_dir / "metrics.jsonl") if r["kind"] == "train"]
-    return [{k: v for k, v in row.items() if k not in SPEED} for row in rows]
-
-
 def state(out_dir, step=STEPS):
     return CheckpointDir(out_dir / "checkpoints").load(step)
-
-
-def same(a, b):
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, list):
-        return len(a) == len(b) and all(map(same, a, b))
-    return a == b
 
 
 def wait_for_step(out_dir, step, process):
@@ -120,8 +105,8 @@ def test_a_run_killed_twice_ends_bit_equal(tmp_path, uninterrupted, workers):
         process.join()
         wait_until_gone(loaders)
     assert "resuming after step 3" in run(tmp_path, "--num-workers", workers)
-    assert losses(tmp_path) == losses(uninterrupted)
-    assert [row["step"] for row in losses(tmp_path)] == list(range(1, STEPS + 1))
+    assert logged(tmp_path) == logged(uninterrupted)
+    assert [row["step"] for row in logged(tmp_path)] == list(range(1, STEPS + 1))
     assert same(state(tmp_path), state(uninterrupted))
 
 
@@ -133,7 +118,7 @@ def test_sums_of_a_log_interval_survive_a_kill(tmp_path):
     process.kill()
     process.join()
     run(tmp_path / "killed", *options)
-    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    assert logged(tmp_path / "killed") == logged(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
@@ -144,9 +129,9 @@ def test_a_stop_signal_saves_and_exits_with_85(tmp_path, uninterrupted, number):
     assert f"stopped by {number.name}" in process.finish(85)
     saved = CheckpointDir(tmp_path / "checkpoints").steps()
     assert len(saved) == 1
-    assert saved[0] == losses(tmp_path)[-1]["step"]
+    assert saved[0] == logged(tmp_path)[-1]["step"]
     run(tmp_path, "--num-workers", 1)
-    assert losses(tmp_path) == losses(uninterrupted)
+    assert logged(tmp_path) == logged(uninterrupted)
 
 
 def test_a_signal_to_all_processes_of_a_job_stops_it_as_well(tmp_path):
@@ -173,7 +158,7 @@ def test_two_processes_stop_together_and_go_on_as_one(tmp_path, uninterrupted):
     while (errors := finish_or_locked(tmp_path / "two", options)) is None and time.monotonic() < deadline:
         time.sleep(0.2)
     assert errors is not None
-    one, other = losses(tmp_path / "one"), losses(tmp_path / "two")
+    one, other = logged(tmp_path / "one"), logged(tmp_path / "two")
     assert [r["step"] for r in other] == list(range(1, STEPS + 1))
     assert [r["loss"] for r in other] == pytest.approx([r["loss"] for r in one], abs=1e-5)
 
@@ -193,7 +178,7 @@ def test_accumulation_equals_one_large_batch(tmp_path):
     options = ("--noise", 0, "--num-workers", 0, "--center-momentum", 1, "--precision", "fp32")
     run(tmp_path / "one", *options)
     run(tmp_path / "two", *options, "--batch-size", 2, "--accum", 4)
-    one, two = (losses(tmp_path / name) for name in ("one", "two"))
+    one, two = (logged(tmp_path / name) for name in ("one", "two"))
     for name in ("loss", "grad_norm"):
         assert [r[name] for r in two] == pytest.approx([r[name] for r in one], abs=1e-5)
 
@@ -212,7 +197,7 @@ def test_a_truncated_checkpoint_is_passed_over(tmp_path, uninterrupted):
     assert "passing over a damaged checkpoint" in errors
     assert f"resuming after step {newest - 7}/" in errors
     assert not orphan.exists()
-    assert losses(tmp_path) == losses(uninterrupted)
+    assert logged(tmp_path) == logged(uninterrupted)
 
 
 def test_a_second_run_in_the_same_directory_is_refused(tmp_path):
