@@ -26,6 +26,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["asit", "asit.*"]),
+    package_data={"asit": ["weights/*"]},
     entry_points={"console_scripts": console_scripts()},
     install_requires=[
         "torch>=2.4",

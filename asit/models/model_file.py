@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import safetensors
@@ -15,6 +16,7 @@ from asit.io import json_object
 from asit.io.atomic import atomic_open
 
 KEY = "asit"
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"  # <name>.safetensors, each with a card <name>.md
 REMEDY = "the file is damaged or not from this toolkit; copy it again, or train the model again"
 
 
@@ -26,12 +28,19 @@ def save(path: str | os.PathLike[str], tensors: dict[str, Tensor], metadata: dic
         stream.write(safetensors.torch.save(plain, {KEY: text}))
 
 
+def located(path: str | os.PathLike[str]) -> str:
+    """The path of a model file: ``path``, or that of the weights with this name that come with asit."""
+    shipped = SHIPPED / f"{os.fspath(path)}.safetensors"
+    return str(shipped) if not os.path.exists(path) and shipped.is_file() else os.fspath(path)
+
+
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (on the CPU) and metadata.
+    """Tensors (on the CPU) and metadata of a file, or of weights that :func:`located` finds by their name.
 
     Raises:
         AsitError: missing, damaged, not written by :func:`save`, or with metadata that are no JSON object.
     """
+    path = located(path)
     metadata = load_metadata(path)
     try:
         return safetensors.torch.load_file(path), metadata
@@ -41,9 +50,10 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The metadata alone; the tensors are not read. Errors as :func:`load`."""
-    path = os.fspath(path)
+    path = located(path)
     if not os.path.isfile(path):
-        raise AsitError(f"{path}: no such model file; train it first, or check the path")
+        names = " or ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors")))
+        raise AsitError(f"{path}: no such model file; train it first, check the path, or give {names}, which asit has")
     try:
         with safetensors.safe_open(path, framework="pt") as stream:
             facts = stream.metadata() or {}

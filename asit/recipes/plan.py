@@ -2,7 +2,8 @@
 
 A run is a training set, a validation set and a test set under one configuration; it is made for each seed and each
 fold, once for every system. Seed s has its own pretraining, its own draw of the small label sets and its own order of
-the clips; the systems of one run differ in what their name says and in nothing else.
+the clips; the systems of one run differ in what their name says and in nothing else. Where ``pretrainings`` names
+several, as an ablation does, every run is made from each of them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asit.config import Options, entry, option, read_yaml
-from asit.errors import AsitError, nearest
+from asit.errors import AsitError, excerpt, nearest
 from asit.recipes import job_list
 
 # system -> options of asit-finetune beside those of the configuration; their names in the report
@@ -31,6 +32,8 @@ UNTRAINED = {
 }
 SYSTEMS = (*FINETUNED, *UNTRAINED)
 LISTS = ("", "all", "labelled", "pool")
+NAMES = ("runs", "draws", "folds", "pretrainings")  # of conf/runs.yaml
+WITHOUT = "none"  # tag of the runs that start from no pretraining, where several are compared
 SCORED = ("score", "baseline", "knn", "verify")  # kinds that write metrics.json into their out_dir
 COMMANDS = {  # kind, which is also the name of its list -> command
     "pretrain": "asit-pretrain",
@@ -82,7 +85,7 @@ class Run:
     @property
     def name(self) -> str:
         """What the names of its folders begin with: the task and the labels."""
-        return f"{self.task}_{self.labels}".replace("%", "pct").replace(" ", "_").replace("/", "_")
+        return _folder(f"{self.task}_{self.labels}")
 
 
 class Plan(NamedTuple):
@@ -91,6 +94,7 @@ class Plan(NamedTuple):
     runs: tuple[Run, ...]
     draws: int
     folds: tuple[str, ...]  # one empty name when there are none
+    pretrainings: dict[str, dict[str, Any]]  # name -> options of asit-pretrain; one empty name when none are named
     folder: Path
 
 
@@ -100,17 +104,23 @@ class Turn(NamedTuple):
     seed: int
     draw: int
     fold: str
+    pretraining: str = ""
 
     def name(self, text: str) -> str:
         """``text`` with {seed}, {draw} and {fold} replaced."""
-        for key, value in self._asdict().items():
-            text = text.replace(f"{{{key}}}", str(value))
+        for key in ("seed", "draw", "fold"):
+            text = text.replace(f"{{{key}}}", str(getattr(self, key)))
         return text
 
     @property
     def suffix(self) -> str:
         """``0`` or ``0_fold2``: the end of a folder's name."""
         return f"{self.seed}_fold{self.fold}" if self.fold else str(self.seed)
+
+    @property
+    def of_pretraining(self) -> str:
+        """``_<pretraining>``, or nothing."""
+        return f"_{_folder(self.pretraining)}" if self.pretraining else ""
 
 
 def read_plan(path: str) -> Plan:
@@ -122,8 +132,8 @@ def read_plan(path: str) -> Plan:
     """
     content = read_yaml(path)
     for name, (_, place) in content.items():
-        if name not in ("runs", "draws", "folds"):
-            raise AsitError(f"{place}: unknown name '{name}': {nearest(name, ('runs', 'draws', 'folds'))}")
+        if name not in NAMES:
+            raise AsitError(f"{place}: unknown name '{name}': {nearest(name, NAMES)}")
     rows, place = content.get("runs", ([], path))
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise AsitError(f"{place}: expected 'runs' to be a list of runs, each with task, train, test and config")
@@ -133,8 +143,15 @@ def read_plan(path: str) -> Plan:
     folds, folds_place = content.get("folds", ([""], path))
     if not isinstance(folds, list) or not folds:
         raise AsitError(f"{folds_place}: expected 'folds' to be a list such as [1, 2, 3], found {folds!r}")
+    pretrainings, where = content.get("pretrainings", ({"": {}}, path))
+    if not isinstance(pretrainings, dict) or not all(isinstance(options, dict) for options in pretrainings.values()):
+        example = "pretrainings: {full: {}, 'global only': {local_weight: 0}}"
+        raise AsitError(f"{where}: expected names with options, as in {example}, found {excerpt(pretrainings)}")
+    if WITHOUT in pretrainings or len({_folder(str(name)) for name in pretrainings}) < max(1, len(pretrainings)):
+        raise AsitError(f"{where}: expected names with folders of their own, and not '{WITHOUT}'; rename one")
     runs = tuple(_run(row, f"{place}: run {number}") for number, row in enumerate(rows, 1))
-    plan = Plan(runs, draws, tuple(str(fold) for fold in folds), Path(path).parent)
+    compared = {str(name): options for name, options in pretrainings.items()} or {"": {}}
+    plan = Plan(runs, draws, tuple(str(fold) for fold in folds), compared, Path(path).parent)
     for number, run in enumerate(runs, 1):
         if not (plan.folder / run.config).is_file():
             raise AsitError(f"{place}: run {number}: {plan.folder / run.config}: no such file; 'config' is beside runs")
@@ -173,9 +190,15 @@ def _words(value: Any) -> tuple[str, ...]:
     return tuple(str(word) for word in (value if isinstance(value, list) else [value]))
 
 
+def _folder(text: str) -> str:
+    """``text`` as part of a folder's name."""
+    return text.replace("%", "pct").replace(" ", "_").replace("/", "_")
+
+
 def turns(plan: Plan, seeds: int) -> Iterator[Turn]:
-    """Every seed with every fold."""
-    return (Turn(seed, seed % plan.draws, fold) for seed, fold in itertools.product(range(seeds), plan.folds))
+    """Every seed with every fold and pretraining."""
+    every = itertools.product(range(seeds), plan.folds, plan.pretrainings)
+    return (Turn(seed, seed % plan.draws, fold, pretraining) for seed, fold, pretraining in every)
 
 
 def sets(plan: Plan, pool: str, which: str = "all") -> list[str]:
@@ -191,17 +214,21 @@ def options_of_runs(settings: Settings) -> dict[str, list[dict[str, Any]]]:
     Raises as :func:`read_plan`.
     """
     plan = read_plan(settings.runs)
+    if settings.init and len(plan.pretrainings) > 1:
+        raise AsitError(
+            f"{settings.runs}: 'pretrainings' to compare, and --init, which pretrains nothing; leave one out"
+        )
     if settings.first_only:
         plan = plan._replace(runs=tuple({run.task: run for run in reversed(plan.runs)}.values()), folds=plan.folds[:1])
     found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in COMMANDS}
     for turn in turns(plan, settings.seeds):
         init = settings.init or f"{settings.exp}/{_pretraining(settings.pool, turn)}/backbone.safetensors"
         pretrain = {"config": settings.pretrain_config, "data_dir": f"{settings.data}/{turn.name(settings.pool)}"}
-        pretrain |= {"out_dir": str(Path(init).parent), "seed": turn.seed}
+        pretrain |= {"out_dir": str(Path(init).parent), "seed": turn.seed, **plan.pretrainings[turn.pretraining]}
         if not settings.init and pretrain not in found["pretrain"]:
             found["pretrain"].append(pretrain)
         for run in plan.runs:
-            _add(found, run, turn, init, settings, plan.folder)
+            _add(found, run, turn, init, settings, plan)
     if found["pretrain"] and not Path(settings.pretrain_config).is_file():
         raise AsitError(f"{settings.pretrain_config}: no such file; it holds the options of pretraining")
     return found
@@ -209,21 +236,30 @@ def options_of_runs(settings: Settings) -> dict[str, list[dict[str, Any]]]:
 
 def _pretraining(pool: str, turn: Turn) -> str:
     """Folder of the backbone: of the seed, and of the fold when the pool differs between folds."""
-    return f"pretrain_{turn.suffix if '{fold}' in pool else turn.seed}"
+    return f"pretrain{turn.of_pretraining}_{turn.suffix if '{fold}' in pool else turn.seed}"
 
 
 def _add(
-    found: dict[str, list[dict[str, Any]]], run: Run, turn: Turn, init: str, settings: Settings, folder: Path
+    found: dict[str, list[dict[str, Any]]], run: Run, turn: Turn, init: str, settings: Settings, plan: Plan
 ) -> None:
-    """The runs of all systems of an entry."""
-    tags = [f"task={run.task}", f"labels={run.labels}", f"seed={turn.seed}"] + [f"fold={turn.fold}"] * bool(turn.fold)
+    """The runs of all systems of an entry; those that start from no pretraining are made beside the first one."""
+    own_tags = [
+        f"task={run.task}",
+        f"labels={run.labels}",
+        f"seed={turn.seed}",
+        *[f"fold={turn.fold}"] * bool(turn.fold),
+    ]
     train, valid = f"{settings.data}/{turn.name(run.train)}", turn.name(run.valid)
     valid = f"{settings.data}/{valid}" if valid else ""
     tests = {turn.name(test): [f"test={test}"] * (len(run.test) > 1) for test in run.test}
     for system in run.systems:
-        out = f"{settings.exp}/{run.name}_{system}_{turn.suffix}"
+        without = system in ("scratch", "baseline")
+        if without and turn.pretraining != next(iter(plan.pretrainings)):
+            continue
+        out = f"{settings.exp}/{run.name}_{system}{'' if without else turn.of_pretraining}_{turn.suffix}"
+        tags = [*own_tags, *([f"pretraining={WITHOUT if without else turn.pretraining}"] * bool(turn.pretraining))]
         sets = {"train_dir": train, "valid_dir": valid} if valid else {"train_dir": train}
-        config = str(folder / run.config)
+        config = str(plan.folder / run.config)
         if system in UNTRAINED:  # its command knows few of the options in the file, and would refuse the others
             taken = {name: value for name, (value, _) in read_yaml(config).items() if name in UNTRAINED[system]}
             shared = {**({"model": init} if system == "knn" else {}), **taken, **sets}

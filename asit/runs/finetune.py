@@ -19,6 +19,7 @@ from asit.errors import AsitError
 from asit.features.stats import Stats
 from asit.kaldi.data_dir import DataDir
 from asit.models.classifier import Classifier, HeadSettings
+from asit.models.model_file import located
 from asit.models.trained import check_front_end, load_backbone, save_model
 from asit.recipes.provenance import provenance
 from asit.recipes.record import parse_tags
@@ -107,7 +108,7 @@ def _finetune(settings: Settings, run: Run) -> None:
     run.draw(len(targets), class_weights(targets) if settings.balance_classes else None)
     if run.is_finished(
         MODEL,
-        backbone=run_dir.file_digest(settings.init),
+        backbone=run_dir.file_digest(located(settings.init)),
         **{f"{name}_data": clips.digest() for name, clips in sets.items()},
         stats=dataclasses.asdict(backbone.front_end.stats),
     ):

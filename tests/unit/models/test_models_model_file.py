@@ -31,3 +31,15 @@ def test_damage_is_named(tmp_path):
     path.write_bytes(safetensors.torch.save({"a": torch.zeros(3)}))
     with pytest.raises(AsitError, match="without this toolkit's metadata"):
         model_file.load(path)
+
+
+def test_weights_that_come_with_asit_have_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(model_file, "SHIPPED", tmp_path)
+    monkeypatch.chdir(tmp_path / "..")
+    model_file.save(tmp_path / "little.safetensors", {"a": torch.zeros(3)}, {"kind": "backbone"})
+    assert model_file.load("little")[1] == model_file.load_metadata("little") == {"kind": "backbone"}
+    with pytest.raises(AsitError, match="litle: no such model file; .*or give little, which asit has"):
+        model_file.load("litle")
+    (tmp_path.parent / "little").write_bytes(b"a file of one's own goes first")
+    with pytest.raises(AsitError, match="little: not a readable safetensors file"):
+        model_file.load("little")

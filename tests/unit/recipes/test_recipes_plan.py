@@ -9,7 +9,7 @@ import pytest
 
 from asit.config import from_dict, parse
 from asit.errors import AsitError
-from asit.recipes.job_list import out_dirs, put_aside
+from asit.recipes.job_list import line, out_dirs, put_aside
 from asit.recipes.plan import COMMANDS, Settings, options_of_runs, read_plan, sets, write
 from asit.runs.finetune import Settings as FinetuneSettings
 from asit.runs.knn import Settings as KnnSettings
@@ -107,6 +107,34 @@ def test_folds(recipe) -> None:
         assert run["train_dir"][-1] == score["data_dir"][-1] == run["init"].split("/")[1][-1]
     shared = options_of_runs(settings(recipe, pool="pool", seeds=2))
     assert [run["seed"] for run in shared["pretrain"]] == [0, 1]
+
+
+def test_pretrainings_side_by_side(recipe) -> None:
+    text = "  words only: {local_weight: 0, fill: [zeros, time]}\n"
+    run = "{task: t, train: a, valid: b, test: c, config: finetune.yaml, systems: [pretrained, scratch, knn, baseline]}"
+    (recipe / "runs.yaml").write_text(f"pretrainings:\n  full: {{}}\n{text}runs:\n  - {run}\n")
+    jobs = options_of_runs(settings(recipe, seeds=2))
+    assert [job["out_dir"] for job in jobs["pretrain"][:2]] == ["exp/pretrain_full_0", "exp/pretrain_words_only_0"]
+    assert jobs["pretrain"][1]["local_weight"] == 0
+    assert "--fill zeros time" in line("asit-pretrain", jobs["pretrain"][1])
+    tuned = {job["out_dir"]: job for job in jobs["finetune"] if job["seed"] == 0}
+    assert list(tuned) == ["exp/t_all_pretrained_full_0", "exp/t_all_scratch_0", "exp/t_all_pretrained_words_only_0"]
+    assert tuned["exp/t_all_pretrained_words_only_0"]["init"] == "exp/pretrain_words_only_0/backbone.safetensors"
+    assert "pretraining=words only" in tuned["exp/t_all_pretrained_words_only_0"]["tags"]
+    assert "pretraining=none" in tuned["exp/t_all_scratch_0"]["tags"]
+    assert {job["model"].split("/")[1] for job in jobs["knn"]} == {
+        f"pretrain_{name}_{seed}" for name in ("full", "words_only") for seed in (0, 1)
+    }
+    assert len(jobs["baseline"]) == 2, "one a seed, whatever is compared"
+    with pytest.raises(AsitError, match=r"'pretrainings' to compare, and --init"):
+        options_of_runs(settings(recipe, init="there/backbone.safetensors"))
+
+
+@pytest.mark.parametrize("text", ["[full]", "{full: 3}", "{none: {}}", "{a b: {}, a_b: {}}"])
+def test_pretrainings_without_names_of_their_own(recipe, text) -> None:
+    (recipe / "runs.yaml").write_text(f"pretrainings: {text}\n{RUNS}")
+    with pytest.raises(AsitError, match=r"runs.yaml:1: expected names"):
+        read_plan(str(recipe / "runs.yaml"))
 
 
 def test_a_given_backbone_is_not_pretrained_again(recipe) -> None:
