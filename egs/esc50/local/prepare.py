@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""ESC-50 -> data/all and, for each official fold, data/train_fold<f> (the other four) and data/test_fold<f>."""
+"""ESC-50 -> data/all and, for each official fold, data/train_fold<f> (the other four) and data/test_fold<f>; ESC-10, its
+subset, in the same folds: data/train_esc10_fold<f>, data/test_esc10_fold<f>.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import collections
 from dataclasses import dataclass
 from pathlib import Path
 
-from esc50 import CLASSES, FOLDS, RATE, Clip, check_audio, check_counts, find, read_clips
+from esc50 import CLASSES, ESC10, FOLDS, RATE, Clip, check_audio, check_counts, find, read_clips
 
 from asit.config import Options, option, parse
 from asit.errors import AsitError, command
@@ -57,9 +59,13 @@ def main() -> None:
     print(f"{len(shared)} of {len(sources)} original recordings are in more than one official fold: {shared}")
     data = Path(settings.data)
     write(data / "all", corpus / "audio", clips, classes)
+    few = [name for name in classes if name in ESC10]
     for fold in FOLDS:
-        write(data / f"train_fold{fold}", corpus / "audio", [c for c in clips if c.fold != fold], classes)
-        write(data / f"test_fold{fold}", corpus / "audio", [c for c in clips if c.fold == fold], classes)
+        for subset, labels in (("", classes), ("_esc10", few)):
+            chosen = [clip for clip in clips if clip.label in labels]
+            train, test = ([c for c in chosen if (c.fold == fold) is held] for held in (False, True))
+            write(data / f"train{subset}_fold{fold}", corpus / "audio", train, labels)
+            write(data / f"test{subset}_fold{fold}", corpus / "audio", test, labels)
 
 
 if __name__ == "__main__":
