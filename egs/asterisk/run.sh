@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # ASiT on three hours of real telephone speech from eight Debian packages (119 MB): pretrain without labels, then name
-# speakers, words and digits, with and without that pretraining. Two CPU cores suffice.
+# speakers, with and without that pretraining. Two CPU cores suffice.
 #
 #   ./run.sh                        # one seed, under an hour on two cores; packages come by apt-get download
 #   ./run.sh --corpus my_packages   # the .deb files are in this folder
@@ -71,7 +71,7 @@ if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/
         --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
 fi
 
-if begin 5 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml conf/finetune_keyword.yaml; then
+if begin 5 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
         --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"

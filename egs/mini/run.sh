@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job, end to end on real speech that ships with the repository: pretrain ASiT on telephone prompts, then
-# identify speakers and spot keywords with and without that pretraining. Two CPU cores and no network suffice.
+# identify speakers with and without that pretraining. Two CPU cores and no network suffice.
 #
 #   ./run.sh                      # one seed, about 15 minutes on two cores
 #   ./run.sh --seeds 3            # the table of RESULTS.md
@@ -64,7 +64,7 @@ if begin 3 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/
         --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
 fi
 
-if begin 4 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml conf/finetune_keyword.yaml; then
+if begin 4 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml; then
     plan
     "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
         --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"

@@ -34,7 +34,7 @@ CONFIGS = {
         "draws: 3\nruns:\n"
         '  - {task: speakers, labels: 2%, train: "spk_train_2pct_{draw}", valid: spk_valid, test: spk_test, '
         "config: finetune_tiny.yaml}\n"
-        "  - {task: digits, train: digits_train, test: digits_test, systems: [pretrained], "
+        '  - {task: unselected, train: "spk_train_2pct_{draw}", test: spk_test, systems: [pretrained], '
         "config: finetune_tiny.yaml}\n"
     ),
 }
@@ -94,16 +94,15 @@ def test_every_stage_leaves_what_it_should(finished: tuple[Path, Path], small: a
     everything = DataDir(str(recipe / "data/all"))
     assert len(everything.feats) == len(small.rows)
     assert len(set(everything.utt2spk.values())) == 7
-    for task, count in (("spk", 7), ("kws", 3), ("digits", 3)):
-        assert len(DataDir(str(recipe / f"data/{task}_test")).labels) == count
+    assert len(DataDir(str(recipe / "data/spk_test")).labels) == 7
     assert "utt2label" not in [path.name for path in (recipe / "data/pool").iterdir()]
     records = [json.loads(path.read_text()) for path in recipe.glob("exp/*/*/metrics.json")]
     assert sorted((r["tags"]["task"], r["tags"]["labels"]) for r in records) == [
-        ("digits", "all"),
         *3 * [("speakers", "2%")],
+        ("unselected", "all"),
     ]
     table = (recipe / "exp/RESULTS.md").read_text()
-    for words in ("## digits", "## speakers", "labels 2%", "from scratch", "pretrained", "majority"):
+    for words in ("## unselected", "## speakers", "labels 2%", "from scratch", "pretrained", "majority"):
         assert words in table
 
 
@@ -114,8 +113,8 @@ def test_a_second_run_does_nothing(finished: tuple[Path, Path]) -> None:
     assert all(line.endswith(" finished") for line in output.splitlines()), output
 
 
-def test_digits_select_nothing(finished: tuple[Path, Path]) -> None:
-    log = (finished[0] / "exp/digits_all_pretrained_0/train.log").read_text()
+def test_without_a_validation_set_nothing_is_selected(finished: tuple[Path, Path]) -> None:
+    log = (finished[0] / "exp/unselected_all_pretrained_0/train.log").read_text()
     assert "no validation set" in log
 
 
@@ -218,27 +217,9 @@ def test_no_prompt_is_in_two_parts(sets: dict) -> None:
         assert len({label for _, label in sets[f"spk_{part}"].values()}) == 7
 
 
-def test_voices_of_word_and_digit_tests_are_never_heard_before(sets: dict) -> None:
+def test_three_voices_are_not_in_the_pool(sets: dict) -> None:
     heard = {name: {clip.voice.voice for clip, _ in rows.values()} for name, rows in sets.items()}
-    speakers = {name: {clip.voice.speaker for clip, _ in rows.values()} for name, rows in sets.items()}
-    assert not heard["pool"] & (heard["kws_valid"] | heard["kws_test"] | heard["digits_test"])
-    for test in ("kws_valid", "kws_test"):
-        assert not speakers["kws_train"] & speakers[test]
-        assert not speakers["pool"] & speakers[test]
-    assert not speakers["digits_train"] & speakers["digits_test"]
-    assert not speakers["kws_valid"] & speakers["kws_test"]
-
-
-def test_words_and_digits_are_complete(sets: dict) -> None:
-    for name, voices, labels in (
-        ("kws_train", 3, 26),
-        ("kws_valid", 1, 26),
-        ("kws_test", 1, 26),
-        ("digits_train", 6, 10),
-        ("digits_test", 2, 10),
-    ):
-        found = [(clip.voice.voice, label) for clip, label in sets[name].values()]
-        assert len(found) == len(set(found)) == voices * labels, name
+    assert heard["spk_train"] - heard["pool"] == heard["spk_test"] - heard["pool"] == set(splits.UNHEARD)
 
 
 def test_label_subsets_are_nested_and_draws_differ(sets: dict) -> None:

@@ -82,7 +82,7 @@ def philharmonia(folder: Path) -> Iterator[Recording]:
 def asterisk(folder: Path) -> Iterator[Recording]:
     """What ../asterisk pretrains on, but for the voice under the GPL and the clips with which ../mini tests."""
     tested = set()
-    for table in (MINI / "corpus" / "splits").glob("*_[tv][ea][sl]*.tsv"):  # *_test, *_valid
+    for table in (MINI / "corpus" / "splits").glob("spk_[tv][ea][sl]*.tsv"):  # test, valid
         tested |= {Path(line.split("\t")[0]).with_suffix(".wav").as_posix() for line in table.read_text().splitlines()}
     for clip, _ in splits.splits(prompts.read_clips(prompts.read_voices()))["pool"].values():
         if clip.voice.speaker != GPL and clip.path not in tested:

@@ -3,8 +3,6 @@
 pool                     pretraining: prompts of spk_train by the voices that are not UNHEARD
 spk_{train,valid,test}   who speaks, disjoint by prompt; spk_train_10pct_<draw> and spk_train_2pct_<draw> are nested
                          subsets of spk_train, a share of each speaker's clips, in three draws
-kws_{train,valid,test}   which of the 26 words of the spelling alphabet, disjoint by voice
-digits_{train,test}      which digit, disjoint by voice; too few voices for a validation set
 """
 
 from __future__ import annotations
@@ -14,14 +12,8 @@ from collections import defaultdict
 
 from corpus import Clip
 
-# Never pretrained on: the voices that words are tuned and tested on, and both on which digits are tested.
+# Never pretrained on, so that the test also has speakers of whom only labelled clips are known.
 UNHEARD = ("ivrvoice_ru", "menardi_it", "armelle_fr")
-KWS_VOICES = {
-    "train": ("allison_en", "allison_es", "june_fr"),
-    "valid": ("ivrvoice_ru",),
-    "test": ("menardi_it",),
-}
-DIGITS_TEST = ("armelle_fr", "menardi_it")  # each has another voice of its language in training
 SHARES = {"test": 0.32, "valid": 0.06}  # of the prompts
 DRAWS = (0, 1, 2)
 SUBSETS = {"10pct": 0.10, "2pct": 0.02}  # of each speaker's labels
@@ -64,10 +56,4 @@ def splits(clips: list[Clip]) -> dict[str, dict[str, tuple[Clip, str]]]:
     sets = {"all": [(c, "") for c in clips]}
     sets["pool"] = [(c, "") for c in part["train"] if c.voice.voice not in UNHEARD]
     sets |= {name: [(c, c.voice.speaker) for c in own] for name, own in speakers.items()}
-    for name, voices in KWS_VOICES.items():
-        sets[f"kws_{name}"] = [(c, c.word) for c in clips if c.word != "-" and c.voice.voice in voices]
-    for name in ("train", "test"):
-        sets[f"digits_{name}"] = [
-            (c, c.digit) for c in clips if c.digit != "-" and (c.voice.voice in DIGITS_TEST) == (name == "test")
-        ]
     return {name: {c.utt: (c, label) for c, label in rows} for name, rows in sets.items()}

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""ESC-50 -> data/all and, for each official fold, data/train_fold<f> (the other four) and data/test_fold<f>; ESC-10, its
-subset, in the same folds: data/train_esc10_fold<f>, data/test_esc10_fold<f>.
+"""ESC-50 -> data/all and, for each official fold, data/train_fold<f> (the other four) and data/test_fold<f>;
+ESC-10, its subset, in the same folds: data/train_esc10_fold<f> and data/test_esc10_fold<f>.
 """
 
 from __future__ import annotations

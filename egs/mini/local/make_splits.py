@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Write corpus/splits/*.tsv (path, label, seconds) from corpus/manifest.tsv. A function of the manifest alone.
 
-pool                     pretraining: no held-out prompt, neither voice on which words are tuned or tested
+pool                     pretraining: no held-out prompt, neither of the voices ivrvoice and menardi
 spk_{train,valid,test}   speaker identification, disjoint by prompt; spk_train_10pct_<draw> and spk_train_few_<draw>
                          are nested subsets of spk_train, three draws, a share of each speaker's clips
-kws_{train,valid,test}   the 26 words of the spelling alphabet, disjoint by voice
 """
 
 from __future__ import annotations
@@ -20,11 +19,6 @@ from asit.config import Options, option, parse
 from asit.errors import command
 from asit.io.atomic import write_text
 
-KWS_VOICES = {
-    "kws_train": ("allison_en", "allison_es", "june_fr"),
-    "kws_valid": ("ivrvoice_ru",),
-    "kws_test": ("menardi_it",),
-}
 DRAWS = (0, 1, 2)
 FEW = 3  # clips a speaker
 
@@ -55,8 +49,6 @@ def splits(entries: list[Entry]) -> dict[str, list[tuple[Entry, str]]]:
         speakers[f"spk_train_few_{draw}"] = label_subset(train, draw, 0.0)
     speakers |= {f"spk_{part}": [e for e in entries if e.role == part] for part in ("valid", "test")}
     sets |= {name: [(e, e.speaker) for e in own] for name, own in speakers.items()}
-    for name, voices in KWS_VOICES.items():
-        sets[name] = [(e, e.word) for e in entries if e.voice in voices and e.word != "-"]
     return sets
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""corpus/ -> data/<set>/{wav.scp,utt2spk,spk2utt,utt2dur,utt2label,labels.txt,text}; one set a file of corpus/splits/.
+"""corpus/ -> data/<set>/{wav.scp,utt2spk,spk2utt,utt2dur,utt2label,labels.txt}; one set a file of corpus/splits/.
 
 Run from the recipe directory: wav.scp holds paths relative to it. Every clip is first compared with the manifest.
 """
@@ -75,8 +75,6 @@ def main() -> None:
         }
         if name not in UNLABELLED:
             tables["utt2label"] = {utt: label for utt, (_, label) in clips.items()}
-        if name.startswith("kws_"):
-            tables["text"] = tables["utt2label"]
         write_data_dir(data / name, tables)
         if name not in UNLABELLED:  # one label map for all sets of a task, whichever labels a small subset has
             labels = sorted({label for path, label in rows_of[name.split("_")[0] + "_train"]})

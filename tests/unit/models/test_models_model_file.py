@@ -38,8 +38,8 @@ def test_weights_that_come_with_asit_have_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "..")
     model_file.save(tmp_path / "little.safetensors", {"a": torch.zeros(3)}, {"kind": "backbone"})
     assert model_file.load("little")[1] == model_file.load_metadata("little") == {"kind": "backbone"}
-    with pytest.raises(AsitError, match="litle: no such model file; .*or give little, which asit has"):
+    with pytest.raises(AsitError, match=r"litle: no such model file; .*or give little, which asit has"):
         model_file.load("litle")
     (tmp_path.parent / "little").write_bytes(b"a file of one's own goes first")
-    with pytest.raises(AsitError, match="little: not a readable safetensors file"):
+    with pytest.raises(AsitError, match=r"little: not a readable safetensors file"):
         model_file.load("little")
