@@ -19,6 +19,8 @@ _declare() { # _declare FILE: note the options that it declares
     local line rest names name quoted='"[^"]*"|'\''[^'\'']*'\'
     local assignment="^([a-z][a-z0-9_]*)=($quoted|[^;#[:space:]]*)[[:space:]]*;?[[:space:]]*(.*)\$"
     while IFS= read -r line && [[ ! $line =~ ^parse_(leading_)?options ]]; do
+        # shellcheck disable=SC2016 # the line as it stands in run.sh
+        [[ $line != '. "$tools/training.sh"'* ]] || _declare "$_here/training.sh"
         rest=$line names=()
         while [[ $rest =~ $assignment ]]; do names+=("${BASH_REMATCH[1]}") rest=${BASH_REMATCH[3]}; done
         for name in ${names[@]+"${names[@]}"}; do

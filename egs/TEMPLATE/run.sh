@@ -9,11 +9,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
+# shellcheck source=../../tools/training.sh
+. "$tools/training.sh" # options and stages that recipes share
 corpus=corpus                       # the recordings as they come: a folder or a CSV file
 columns=""                          # of a CSV file with other names: path=audio/{filename}.wav,label=category
 pool=pool                           # set to pretrain on; its labels are not used; with folds: pool_fold{fold}
-init=""                             # backbone.safetensors to start from; empty: pretrain here
-seeds=1                             # runs of everything random, pretraining included; the table has mean and std
 nj=4                                # jobs at a time: features, fine-tuning, scoring
 ngpu=0                              # GPUs of each training; 0: CPU
 channel=none                        # channel to take of recordings with several, from 0
@@ -21,23 +21,11 @@ fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
 runs=conf/runs.yaml                 # training, validation and test set and configuration of every run
 exp=exp                             # folder of models, logs and scores
-pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
-finetune_args=""                    # more options of asit-finetune
-tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
-results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
-records_in "$exp/.done" # of the stages that all experiments share
-exp=$(experiment "$exp" "$tag")
-: "${results:=$exp/RESULTS.md}"
+open_experiment
 sets=() && list_runs sets --runs "$runs" --pool "$pool" --list all
 labelled=() && list_runs labelled --runs "$runs" --list labelled
-((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
-
-plan() { # the command lines of all jobs, a list for each stage
-    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "$pool" --init "$init" --seeds "$seeds" \
-        --exp "$exp" --out "$exp/plan"
-}
 
 if begin 0 data "Data directories from the corpus" local/prepare.py "$corpus" -- data/all/wav.scp; then
     local/prepare.py --corpus "$corpus" --columns "$columns" --data data
@@ -58,27 +46,18 @@ fi
 
 records_in "$exp/.done" # of this experiment
 if begin 3 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj 1 --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
+    nj=1 pretrain
 fi
 
 if begin 4 finetune "Fine-tune, pretrained and from scratch" "$runs" conf; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
+    finetune
 fi
 
 if begin 5 score "Score on the test sets; trivial baseline"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        "$exp/plan/score.txt" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
+    score
 fi
 
 if begin 6 report "The table" -- "$results"; then
-    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "Results" \
-        --run-command "./run.sh --seeds $seeds$(changed_options)"
-    show_results "$results"
+    report "Results"
 fi
 finish

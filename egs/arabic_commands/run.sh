@@ -8,37 +8,25 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
+# shellcheck source=../../tools/training.sh
+. "$tools/training.sh" # options and stages that recipes share
 corpus=""                           # folder with train.csv, val.csv, test.csv and dataset/; empty: it is downloaded
 sources="https://github.com/abdulkaderghandoura/arabic-speech-commands-dataset/archive/refs/heads/main.zip" # where the archive is
 sha256=unpublished                  # of the archive, when you know one
 check_counts=true                   # fail unless there are as many clips as are published
 pool=pool                           # set to pretrain on; its labels are not used
-init=""                             # backbone.safetensors to start from; empty: pretrain here
-seeds=1                             # runs of everything random, pretraining included; the table has mean and std
 nj=4                                # jobs at a time: features, fine-tuning, scoring
 ngpu=0                              # GPUs of each training; 0: CPU
 fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
 runs=conf/runs.yaml                 # training, validation and test set and configuration of every run
 exp=exp                             # folder of models, logs and scores
-pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
-finetune_args=""                    # more options of asit-finetune
-tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
-results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
-records_in "$exp/.done" # of the stages that all experiments share
-exp=$(experiment "$exp" "$tag")
-: "${results:=$exp/RESULTS.md}"
+open_experiment
 copy=${corpus:-downloads/arabic}
 sets=() && list_runs sets --runs "$runs" --pool "$pool" --list all
 labelled=() && list_runs labelled --runs "$runs" --list labelled
-((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
-
-plan() { # the command lines of all jobs, a list for each stage
-    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "$pool" --init "$init" --seeds "$seeds" \
-        --exp "$exp" --out "$exp/plan"
-}
 
 if begin 0 download "The corpus" -- "$copy"; then
     if [[ -z $corpus ]]; then
@@ -69,27 +57,18 @@ fi
 
 records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
+    pretrain
 fi
 
 if begin 5 finetune "Fine-tune, pretrained and from scratch" "$runs" conf; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
+    finetune
 fi
 
 if begin 6 score "Score on the test sets; trivial baseline"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        "$exp/plan/score.txt" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
+    score
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "Arabic Speech Commands: results" \
-        --published conf/published.yaml --run-command "egs/arabic_commands/run.sh --seeds $seeds$(changed_options)"
-    show_results "$results"
+    report "Arabic Speech Commands: results" --published conf/published.yaml
 fi
 finish

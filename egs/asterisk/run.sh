@@ -11,19 +11,15 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
+# shellcheck source=../../tools/training.sh
+. "$tools/training.sh" # options and stages that recipes share
 corpus=""                           # folder of the .deb files; empty: downloads/debs, absent ones are fetched there
-seeds=1                             # runs of everything random, pretraining included; the table has mean and std
 quick=false                         # a short run of every stage, for tests
 nj=2                                # parallel jobs: features, runs at a time
 ngpu=0                              # GPUs of each training; 0: CPU
 fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # small-corpus ASiT
 runs=conf/runs.yaml                 # training, validation and test set of every run
-init=""                             # backbone.safetensors to start from; empty: pretrain here
-pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
-finetune_args=""                    # more options of asit-finetune
-tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
-results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
 clips=downloads/clips exp=exp data=data fbank=fbank
@@ -32,17 +28,9 @@ if $quick; then
     pretrain_args="--steps 30 --warmup-steps 5 $pretrain_args"
     finetune_args="--steps 20 --warmup-steps 4 --eval-every 20 --epoch-samples 320 $finetune_args"
 fi
-records_in "$exp/.done" # of the stages that all experiments share
-exp=$(experiment "$exp" "$tag")
-: "${results:=$exp/RESULTS.md}"
+open_experiment
 sets=() && list_runs sets --runs "$runs" --list all
-((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
 tables=(local/manifest.tsv local/packages.tsv)
-
-plan() { # the command lines of all jobs, a list for each stage
-    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --init "$init" --seeds "$seeds" --data "$data" \
-        --exp "$exp" --out "$exp/plan" --first-only "$quick"
-}
 
 if begin 0 download "Packages, verified and unpacked" "${tables[@]}" -- "$clips"; then
     [[ -z $corpus ]] && fetch=true || fetch=false
@@ -66,27 +54,18 @@ fi
 
 records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
-    plan # seeds at a time share the cores
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
+    pretrain
 fi
 
 if begin 5 finetune "Fine-tune, pretrained and from scratch" "$runs" conf/finetune_speaker.yaml; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
-        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
+    finetune
 fi
 
 if begin 6 score "Score on the test sets; trivial baseline"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        "$exp/plan/score.txt" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
+    score
 fi
 
 if begin 7 report "The table" -- "$results"; then
-    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "asterisk: results" \
-        --run-command "egs/asterisk/run.sh --seeds $seeds --nj $nj$(changed_options)"
-    show_results "$results"
+    report "asterisk: results"
 fi
 finish

@@ -11,6 +11,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
+# shellcheck source=../../tools/training.sh
+. "$tools/training.sh" # options and stages that recipes share
 audio_dir=""                        # your copy of the audio: files named by YouTube id, in any folders, of any rate
 csv_dir=downloads                   # folder of the official lists; what is not there is fetched
 csv_url=https://storage.googleapis.com/us_audioset/youtube_corpus/v1/csv # or several, with blanks between
@@ -18,9 +20,7 @@ official=true                       # the lists are whole; false: a part of them
 whole_videos=false                  # the files are whole videos; the segments are cut out of them
 min_found=0.5                       # fail when a smaller share of a set has audio
 pool=as2m                           # set to pretrain on; its labels are not used
-init=""                             # backbone.safetensors to start from instead of pretraining
 released=""                         # checkpoint of the authors to start from instead of pretraining
-seeds=1                             # runs of everything random, pretraining included
 nj=16                               # jobs at a time: features
 ngpu=4                              # GPUs for pretraining; 0: CPU
 finetune_ngpu=1                     # GPUs of each fine-tuning and scoring; batch sizes are per GPU
@@ -32,28 +32,16 @@ runs=conf/runs.yaml                 # what is fine-tuned and scored; others stan
 data=data                           # folder of the data directories
 fbank=fbank                         # folder of the archives
 exp=exp                             # folder of models, logs and scores
-pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
-finetune_args=""                    # more options of asit-finetune
-tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
-results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
-records_in "$exp/.done" # of the stages that all experiments share
-exp=$(experiment "$exp" "$tag")
-: "${results:=$exp/RESULTS.md}"
+open_experiment
 classes_sha256=cdd1049833c4b86127c2773ac0d14a2754b6a6d0d1798002ed5c66e699708429 # as in AST's repository
 [[ -z $released ]] || init=$exp/released/backbone.safetensors
 sets=() && list_runs sets --runs "$runs" --pool "$pool" --list all
 lists=(balanced_train eval)
 [[ " ${sets[*]} " != *" as2m"* ]] || lists+=(unbalanced_train)
 mapfile -t csv_files < <(printf "$csv_dir/%s\n" "${lists[@]/%/_segments.csv}" class_labels_indices.csv)
-((ngpu > 0)) && pretrain_cmd=$cuda_cmd || pretrain_cmd=$train_cmd
 ((finetune_ngpu > 0)) && finetune_cmd=$cuda_cmd || finetune_cmd=$train_cmd
-
-plan() { # the command lines of all jobs, a list for each stage
-    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "$pool" --init "$init" --seeds "$seeds" \
-        --data "$data" --exp "$exp" --out "$exp/plan"
-}
 
 if begin 0 download "The official lists" -- "${csv_files[@]}"; then
     read -r -a bases <<<"$csv_url"
@@ -91,28 +79,20 @@ fi
 records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels, or import released weights" "$runs" "$pretrain_config"; then
     [[ -z $released ]] || asit-import-model --checkpoint "$released" --out "$init"
-    plan
-    "$tools/run_jobs.sh" --cmd "$pretrain_cmd" --nj 1 --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
+    nj=1 pretrain
 fi
 
 if begin 5 finetune "Fine-tune with fixed schedules" "$runs" conf; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$finetune_cmd" --nj 1 --ngpu "$finetune_ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
+    nj=1 ngpu=$finetune_ngpu model_cmd=$finetune_cmd finetune
 fi
 
 if begin 6 score "Score on the evaluation set"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$finetune_cmd" --nj 1 --ngpu "$((finetune_ngpu > 0))" --share-cores true \
-        "$exp/plan/score.txt" "$exp/log"
+    nj=1 ngpu=$finetune_ngpu model_cmd=$finetune_cmd score
     cat "$exp"/log/score.*.log
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "AudioSet: results" \
-        --note "$data/found.md" --published conf/published.yaml \
+    report "AudioSet: results" --note "$data/found.md" --published conf/published.yaml \
         --run-command "egs/audioset/run.sh --audio-dir … --runs $runs --seeds $seeds$(changed_options)"
-    show_results "$results"
 fi
 finish

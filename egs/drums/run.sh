@@ -10,7 +10,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
-seeds=1                             # runs of everything random, pretraining included; the table has mean and std
+# shellcheck source=../../tools/training.sh
+. "$tools/training.sh" # options and stages that recipes share
 quick=false                         # a short run of every stage, for tests
 nj=2                                # parallel jobs
 ngpu=0                              # GPUs of each pretraining and fine-tuning job; 0: CPU
@@ -20,14 +21,9 @@ mixtures="1000 200 400"             # mixtures for training, validation, test
 fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # small-corpus ASiT
 runs=conf/runs.yaml                 # training, validation and test set of every run
-init=""                             # backbone.safetensors to start from instead of pretraining here
 exp=exp                             # folder of models, logs and scores
 data=data                           # folder of the data directories and the audio
 fbank=fbank                         # folder of the features
-pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
-finetune_args=""                    # more options of asit-finetune
-tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
-results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
 if $quick; then
@@ -36,16 +32,8 @@ if $quick; then
     pretrain_args="--steps 30 --warmup-steps 5 $pretrain_args"
     finetune_args="--steps 20 --warmup-steps 4 --eval-every 10 --epoch-samples 320 $finetune_args"
 fi
-records_in "$exp/.done" # of the stages that all experiments share
-exp=$(experiment "$exp" "$tag")
-: "${results:=$exp/RESULTS.md}"
+open_experiment
 sets=() && list_runs sets --runs "$runs" --list all
-((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
-
-plan() { # the command lines of all jobs, a list for each stage
-    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --init "$init" --seeds "$seeds" --data "$data" \
-        --exp "$exp" --out "$exp/plan" --first-only "$quick"
-}
 
 if begin 0 download "Packages of the kits" "$tables/packages.tsv"; then
     local/fetch.py --corpus "$corpus" --tables "$tables"
@@ -72,29 +60,20 @@ fi
 
 records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/stats.yaml"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
+    pretrain
 fi
 
 if begin 5 finetune "Fine-tune, pretrained and from scratch" \
     "$runs" conf/finetune_events.yaml conf/finetune_tagging.yaml; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --force "$force" \
-        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
+    finetune
 fi
 
 if begin 6 score "Score on the test sets; trivial baseline"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        "$exp/plan/score.txt" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
+    score
 fi
 
 if begin 7 report "The table" local/more_metrics.py -- "$results"; then
     local/more_metrics.py --plan "$exp/plan" --out "$exp/more_metrics.md"
-    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "drums: results" \
-        --note "$exp/more_metrics.md" --run-command "egs/drums/run.sh --seeds $seeds$(changed_options)"
-    show_results "$results"
+    report "drums: results" --note "$exp/more_metrics.md"
 fi
 finish

@@ -9,39 +9,28 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
+# shellcheck source=../../tools/training.sh
+. "$tools/training.sh" # options and stages that recipes share
 corpus=""                           # folder of ESC-50-master, or the one that holds it; empty: it is downloaded
 sources="https://github.com/karolpiczak/ESC-50/archive/refs/heads/master.zip" # where the archive is; several: blanks between
 sha256=unpublished                  # of the archive, when you know one
 digest=7dac98ebb302b554321c1ceacd9ab75bb0769516f66d19b4f3a6a6874355c2f2 # of the clips; see local/check_content.py
 sample_rate=44100                   # of the clips; they are brought to that of conf/fbank.yaml
 check_counts=true                   # fail unless there are 8 clips a class and fold
-init=""                             # backbone.safetensors to start from; empty: pretrain one for each fold
-seeds=1                             # runs of everything random; the table has mean and std over folds and seeds
 nj=4                                # parallel jobs
 ngpu=0                              # GPUs of each training job; 0: CPU
 fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
 runs=conf/runs.yaml                 # folds and fine-tuning; runs_ssast.yaml, runs_eat.yaml: other published settings
 exp=exp                             # folder of models, logs and scores
-pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
-finetune_args=""                    # more options of asit-finetune
-tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
-results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
-records_in "$exp/.done" # of the stages that all experiments share
-exp=$(experiment "$exp" "$tag")
-: "${results:=$exp/RESULTS.md}"
+open_experiment
 read -r -a archive <<<"$sources"
 copy=${corpus:-downloads/ESC-50}
-sets=() && list_runs sets --runs "$runs" --pool "train_fold{fold}" --init "$init" --list all
+pool="train_fold{fold}"            # each fold pretrains on what it trains on
+sets=() && list_runs sets --runs "$runs" --pool "$pool" --init "$init" --list all
 trains=() && for set in "${sets[@]}"; do [[ $set != train_* ]] || trains+=("$set"); done
-((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
-
-plan() { # the command lines of all jobs, a list for each stage; each fold pretrains on what it trains on
-    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "train_fold{fold}" --init "$init" \
-        --seeds "$seeds" --exp "$exp" --out "$exp/plan"
-}
 
 if begin 0 download "The corpus" -- "$copy"; then
     if [[ -z $corpus ]]; then
@@ -67,27 +56,18 @@ fi
 
 records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels, for each fold" "$runs" "$pretrain_config"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
+    pretrain
 fi
 
 if begin 5 finetune "Fine-tune on four folds, five times" "$runs" "${runs%/*}"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
+    finetune
 fi
 
 if begin 6 score "Score each on the fifth; trivial baseline"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        "$exp/plan/score.txt" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
+    score
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "ESC-50: results" \
-        --published conf/published.yaml --run-command "egs/esc50/run.sh --seeds $seeds$(changed_options)"
-    show_results "$results"
+    report "ESC-50: results" --published conf/published.yaml
 fi
 finish

@@ -12,6 +12,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
+# shellcheck source=../../tools/training.sh
+. "$tools/training.sh" # options and stages that recipes share
 task=v2_35                          # v2_35, v1_12, v1_words; each has its own data, exp and fbank, and its table in the report
 corpus=""                           # folder with the unpacked archives; empty: they are downloaded
 mirrors="https://storage.googleapis.com/download.tensorflow.org/data http://download.tensorflow.org/data" # tried in order
@@ -19,17 +21,11 @@ archives=local/archives.tsv         # sha256 of the official archives
 silence_percent=10                  # v1_12: silence in training and validation, of the commands' clips
 unknown_percent=none                # v1_12: unknown words in training, of the commands' clips; none: all of them
 check_counts=true                   # fail unless there are as many clips as are published
-init=""                             # backbone.safetensors to start from; empty: pretrain one
-seeds=1                             # runs of everything random; the table has mean and std
 nj=4                                # parallel jobs
 ngpu=0                              # GPUs of each training job; 0: CPU
 fbank_config=""                     # front end; empty: conf/fbank.yaml, or conf/fbank_words.yaml
 pretrain_config=""                  # ASiT for a small corpus; empty: conf/pretrain.yaml, or conf/pretrain_words.yaml
 runs=""                             # fine-tuning; empty: conf/runs_<task>.yaml; conf/runs_v2_35_eat.yaml: EAT's settings
-pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
-finetune_args=""                    # more options of asit-finetune
-tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
-results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
 case $task in
@@ -40,19 +36,11 @@ case $task in
 esac
 : "${fbank_config:=conf/fbank${suffix:-}.yaml}" "${pretrain_config:=conf/pretrain${suffix:-}.yaml}"
 : "${runs:=conf/runs_$task.yaml}"
-data=data/$task
-records_in "exp/$task/.done" # of the stages that all experiments share
-exp=$(experiment exp "$tag")/$task
-: "${results:=$exp/RESULTS.md}"
-sets=() && list_runs sets --runs "$runs" --pool train --list all
+data=data/$task exp=exp/$task pool=train
+open_experiment
+sets=() && list_runs sets --runs "$runs" --pool "$pool" --list all
 unpacked=("${names[@]/#/downloads/}")
 [[ -z $corpus ]] || unpacked=("$corpus")
-((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
-
-plan() { # the command lines of all jobs, a list for each stage
-    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool train --init "$init" --seeds "$seeds" \
-        --data "$data" --exp "$exp" --out "$exp/plan"
-}
 
 if begin 0 download "The official archives" "$archives" -- "${unpacked[@]}"; then
     if [[ -z $corpus ]]; then
@@ -82,31 +70,23 @@ fi
 
 records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
+    pretrain
 fi
 
 if begin 5 finetune "Fine-tune; the validation set selects" "$runs" "${runs%/*}"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
+    finetune
 fi
 
 if begin 6 score "Score on the official test set; trivial baseline"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --threads 1 \
-        "$exp/plan/score.txt" "$exp/log"
-    "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
+    score
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
     plans=("$exp/plan")
-    for done in "${exp%/*}"/*/.done/report; do # the other task's table too, once there is one
+    for done in exp/*"${tag:+/$tag}"/.done/report; do # the other tasks' tables too, once there are some
         [[ ! -f $done || $done == "$done_dir/report" ]] || plans+=("${done%/.done/report}/plan")
     done
-    asit-report --plan "${plans[@]}" --out "$results" --done-dir "$done_dir" --title "Speech Commands: results" \
-        --published conf/published.yaml --run-command "egs/speechcommands/run.sh --task $task --seeds $seeds$(changed_options)"
-    show_results "$results"
+    report "Speech Commands: results" --plan "${plans[@]}" --published conf/published.yaml \
+        --run-command "egs/speechcommands/run.sh --task $task --seeds $seeds$(changed_options)"
 fi
 finish

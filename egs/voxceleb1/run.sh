@@ -9,6 +9,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
+# shellcheck source=../../tools/training.sh
+. "$tools/training.sh" # options and stages that recipes share
 corpus=""                           # folder with wav/, or with vox1_dev_wav/wav/ and vox1_test_wav/wav/
 lists=""                            # folder with iden_split.txt, veri_test.txt, veri_test2.txt; empty: they are fetched
 sources=https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta # where the lists are; several: blanks between
@@ -17,33 +19,19 @@ check_counts=true                   # fail unless the lists have the official nu
 max_missing=0.0                     # share of the listed clips that the corpus may lack
 resample=false                      # convert recordings of another rate than that of the front end
 compression=0                       # of the features: 0: float32, 65 GB; 5: one byte a value, 17 GB
-init=""                             # backbone.safetensors to start from; empty: pretrain on the development speakers
-seeds=1                             # runs of everything random; the table has mean and std
 nj=8                                # jobs at a time: features, training, scoring
 ngpu=0                              # GPUs of each training job; 0: CPU
 fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # the published settings
 runs=conf/runs.yaml                 # M2D's fine-tuning; runs_ssast.yaml: SSAST's
 exp=exp                             # folder of models, logs and scores
-pretrain_args=""                    # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
-finetune_args=""                    # more options of asit-finetune
-tag=""                              # name of an experiment: trainings and scores in exp/<tag>, data and features shared
-results=""                          # where the report goes; empty: RESULTS.md beside the scores
 parse_options "$@"
 
-records_in "$exp/.done" # of the stages that all experiments share
-exp=$(experiment "$exp" "$tag")
-: "${results:=$exp/RESULTS.md}"
+open_experiment
 pool=dev_train
 folder=${lists:-downloads/lists}
 read -r -a places <<<"$sources"
 sets=(iden_train iden_valid iden_test dev_train dev_valid veri_test)
-((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
-
-plan() { # the command lines of all jobs, a list for each stage
-    asit-plan-runs --runs "$runs" --pretrain-config "$pretrain_config" --pool "$pool" --init "$init" --seeds "$seeds" \
-        --exp "$exp" --out "$exp/plan"
-}
 
 fetch() { # fetch NAME SHA256: one list
     asit-download --sources "${places[@]/%//$1}" --out "$folder/$1" --sha256 "$2"
@@ -74,28 +62,18 @@ fi
 
 records_in "$exp/.done" # of this experiment
 if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "data/$pool/stats.yaml"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj 1 --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $pretrain_args" "$exp/plan/pretrain.txt" "$exp/log"
+    nj=1 pretrain
 fi
 
 if begin 5 finetune "Fine-tune on identification, with all speakers and without those of the trials" "${runs%/*}"; then
-    plan
-    "$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$ngpu" --share-cores true --force "$force" \
-        --args "--restart-changed true $finetune_args" "$exp/plan/finetune.txt" "$exp/log"
+    finetune
 fi
 
 if begin 6 score "Score identification and verification"; then
-    plan
-    score=("$tools/run_jobs.sh" --cmd "$model_cmd" --nj "$nj" --ngpu "$((ngpu > 0))" --share-cores true)
-    "${score[@]}" "$exp/plan/score.txt" "$exp/log"
-    "${score[@]}" "$exp/plan/knn.txt" "$exp/log"
-    "${score[@]}" "$exp/plan/verify.txt" "$exp/log"
+    score
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "VoxCeleb1: results" \
-        --published conf/published.yaml --run-command "egs/voxceleb1/run.sh --seeds $seeds$(changed_options)"
-    show_results "$results"
+    report "VoxCeleb1: results" --published conf/published.yaml
 fi
 finish

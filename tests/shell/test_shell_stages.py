@@ -319,3 +319,77 @@ def test_a_tag_is_a_name_of_its_own(recipe, tag):
     recipe.script((recipe.folder / "run.sh").read_text().replace("exp=exp/", 'exp=$(experiment exp "$tag")/'))
     assert "error: --tag: " in recipe.run("--tag", tag, code=2)
     assert not (recipe.folder / "trace").exists()
+
+
+SHARED = """#!/usr/bin/env bash
+# Toy recipe with the stages that recipes share.
+set -euo pipefail
+cd "$(dirname "$0")"
+tools=$ASIT_TOOLS train_cmd=run cuda_cmd=run
+. "$tools/recipe.sh"
+. "$tools/training.sh" # options and stages that recipes share
+nj=2; ngpu=0
+runs=conf/runs.yaml
+pretrain_config=conf/pretrain.yaml
+parse_options "$@"
+open_experiment
+records_in "$exp/.done"
+if begin 0 pretrain "Pretrain"; then
+    nj=1 pretrain
+fi
+if begin 1 finetune "Fine-tune"; then
+    finetune
+fi
+if begin 2 score "Score"; then
+    score
+fi
+finish
+"""
+
+
+@pytest.fixture
+def shared(recipe):
+    """The toy recipe with its own copy of tools/, whose jobs only say that they have run."""
+    tools = recipe.folder / "tools"
+    shutil.copytree(recipe.environment["ASIT_TOOLS"], tools, ignore=shutil.ignore_patterns("__pycache__"))
+    (tools / "run_jobs.sh").write_text('#!/bin/bash\nprintf "%s " "$@" >>trace && echo >>trace\n')
+    commands = recipe.folder / "bin"
+    commands.mkdir()
+    (commands / "asit-plan-runs").write_text("#!/bin/bash\n")
+    (commands / "asit-plan-runs").chmod(0o755)
+    recipe.environment |= {"ASIT_TOOLS": str(tools), "PATH": f"{commands}:{recipe.environment['PATH']}"}
+    recipe.script(SHARED)
+    return recipe
+
+
+def jobs(recipe) -> list[str]:
+    """Lists of jobs that were run since the last call."""
+    trace = recipe.folder / "trace"
+    found = re.findall(r"plan/(\w+)\.txt", trace.read_text()) if trace.exists() else []
+    trace.unlink(missing_ok=True)
+    return found
+
+
+def test_shared_stages_depend_on_the_options_that_only_they_mention(shared):
+    scores = ["score", "knn", "verify", "baseline"]
+    shared.run()
+    assert jobs(shared) == ["pretrain", "finetune", *scores]
+    assert "changed: variable finetune_args" in shared.run("--finetune-args", "--lr 1")
+    assert jobs(shared) == ["finetune", *scores]
+    assert "changed: variable pretrain_args" in shared.run("--finetune-args", "--lr 1", "--pretrain-args", "--lr 2")
+    assert jobs(shared) == ["pretrain", "finetune", *scores]
+    assert "option" in shared.run("--no-such-option", "1", code=2)
+    assert "--pretrain-args" in shared.run("--help")
+
+
+def test_shared_stages_depend_on_their_own_text(shared):
+    shared.run()
+    jobs(shared)
+    training = shared.folder / "tools/training.sh"
+    text = training.read_text()
+    training.write_text(text.replace("score() {", "# only a comment\nscore() {"))
+    shared.run()
+    assert jobs(shared) == []
+    training.write_text(text.replace("    local list\n", "    local list\n    true\n"))
+    assert "changed: commands" in shared.run()
+    assert jobs(shared) == ["score", "knn", "verify", "baseline"]
