@@ -42,6 +42,7 @@ class Kind(NamedTuple):
     optional: bool = False
     choices: Sequence[Any] | None = None
     limits: Limits = Limits()
+    counts: Sequence[int] | None = None  # of the elements; None: any number
 
     @property
     def expected(self) -> str:
@@ -104,6 +105,8 @@ def checked(kind: Kind, value: Any) -> Any:
     if kind.many != isinstance(value, (list, tuple)):
         raise ValueError(f"expected {kind.expected}, found {shown(value)}")
     elements = [_element(kind, item) for item in (value if kind.many else [value])]
+    if kind.counts is not None and len(elements) not in kind.counts:
+        raise ValueError(f"expected {' or '.join(map(str, kind.counts))} values, found {len(elements)}")
     wrong = [e for e in elements if kind.choices is not None and e not in kind.choices]
     if wrong:
         known = [str(c) for c in kind.choices or ()]

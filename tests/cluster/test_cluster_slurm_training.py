@@ -41,7 +41,7 @@ num_workers: 0
 ngpu: 0
 precision: fp32
 log_every: 1
-warmup_steps: 2
+warmup: 2
 tensorboard: false
 """
 STEPS = 120
@@ -57,7 +57,7 @@ def home(tmp_path_factory):
 
 def command(out, steps, batch):
     words = ["asit-pretrain", "--config", "conf.yaml", "--data-dir", "data/my pool", "--out-dir", out]
-    return [*words, "--steps", steps, "--batch-size", batch, "--save-every", 20]
+    return [*words, "--steps", steps, "--batch-size", batch, "--save", 0, 20]
 
 
 def losses(home, out):

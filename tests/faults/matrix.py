@@ -25,8 +25,8 @@ from same_run import logged
 from asit.train.run_log import read_metrics
 
 UTTS = [f"s{i % 2}-{i:02d}" for i in range(8)]
-TRAIN = "--steps 12 --warmup-steps 2 --batch-size 4 --threads 1 --ngpu 0 --tensorboard false --log-every 1"
-TRAIN = [*TRAIN.split(), "--save-every", "3", "--num-workers"]
+TRAIN = "--steps 12 --warmup 2 --batch-size 4 --threads 1 --ngpu 0 --tensorboard false --log-every 1"
+TRAIN = [*TRAIN.split(), "--save", "0", "3", "--num-workers"]
 MODEL = "--embed-dim 16 --depth 1 --heads 2 --patch-frames 8 --patch-mels 0 --global-frames 32 --local-crops 0"
 MODEL = [
     *MODEL.split(),

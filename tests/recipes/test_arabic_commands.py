@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from recipe_runs import ROOT, assert_refused, call, copy_recipe, run
 
-SHORT = "steps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
+SHORT = "steps: 4\nwarmup: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
 RUN = "{task: Arabic commands, train: %s, valid: valid, test: test, config: finetune.yaml, labels: %s}"
 CONFIGS = {
     "fbank.yaml": "sample_rate: 16000\nnum_mel_bins: 16\ncmn_window: 600\n",

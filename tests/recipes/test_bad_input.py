@@ -22,7 +22,7 @@ import soundfile
 UTTS = [f"s{i % 2}-{i:02d}" for i in range(8)]
 LABELS = {utt: ("yes", "no")[i // 2 % 2] for i, utt in enumerate(UTTS)}
 FEATS = ["--data-dir", "data/my set", "--out-dir", "fbank", "--name", "raw", "--config", "conf/fbank.yaml"]
-TRAIN = ["--steps", "2", "--warmup-steps", "1", "--batch-size", "4", "--threads", "1", "--ngpu", "0", "--num-workers"]
+TRAIN = ["--steps", "2", "--warmup", "1", "--batch-size", "4", "--threads", "1", "--ngpu", "0", "--num-workers"]
 TRAIN += ["0", "--tensorboard", "false"]
 MODEL = ["--embed-dim", "16", "--depth", "1", "--heads", "2", "--patch-frames", "8", "--patch-mels", "0"]
 CROPS = ["--global-frames", "32", "--local-crops", "0", "--head-hidden", "8", "--head-bottleneck", "8"]
@@ -313,7 +313,7 @@ def test_sharing_features(refused, home) -> None:
         ("pretrain", [*PRETRAIN, "--steps", "0"], 2, "--steps: expected"),
         ("pretrain", [*PRETRAIN, "--lr", "-1"], 2, "--lr: expected"),
         ("pretrain", [*PRETRAIN, "--lr", "fast"], 2, "--lr: expected a number, found 'fast'"),
-        ("pretrain", [*PRETRAIN, "--warmup-steps", "2"], 1, "--warmup-steps"),
+        ("pretrain", [*PRETRAIN, "--warmup", "2"], 1, "--warmup"),
         ("pretrain", [*PRETRAIN, "--patch-frames", "64"], 1, "patch_frames"),
         ("pretrain", [*PRETRAIN, "--embed-dim", "15"], 1, "embed_dim 15 is not divisible by heads 2"),
         ("pretrain", [*PRETRAIN, "--drop-ratio", "2"], 2, "--drop-ratio: expected"),

@@ -46,13 +46,13 @@ short_clips: skip
 steps: {STEPS}
 lr: 1e-3
 lr_batch: 0
-warmup_steps: 1
+warmup: 1
 threads: 1
 ngpu: 0
 precision: fp32
 num_workers: 0
 log_every: 1
-save_every: 4
+save: [0, 4]
 tensorboard: false
 """
 LOSSES = ("loss", "global", "local", "reconstruction")

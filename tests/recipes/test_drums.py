@@ -30,7 +30,7 @@ from recipe_runs import assert_refused, call, copy_recipe, run  # noqa: E402
 sys.path.remove(FOLDERS[1])
 
 DRAWS = 3
-TRAINING = "steps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
+TRAINING = "steps: 4\nwarmup: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
 CONFIGS = {
     "fbank.yaml": "sample_rate: 32000\nnum_mel_bins: 16\ndither: 1.0e-4\n",
     "pretrain.yaml": (

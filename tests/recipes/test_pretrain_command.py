@@ -40,11 +40,11 @@ roll: 0.5
 batch_size: 4
 lr: 1e-3
 lr_batch: 0
-warmup_steps: 2
+warmup: 2
 threads: 1
 ngpu: 0
 log_every: 1
-save_every: 5
+save: [0, 5]
 tensorboard: false
 export: student
 """

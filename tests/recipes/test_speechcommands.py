@@ -36,7 +36,7 @@ import speech_commands  # noqa: E402
 
 sys.path.remove(str(RECIPE / "local"))
 
-SHORT = "steps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
+SHORT = "steps: 4\nwarmup: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
 RUN = (
     "runs:\n  - {task: %s, train: train, valid: valid, test: test, config: finetune_tiny.yaml, "
     "systems: [pretrained, baseline]}\n"

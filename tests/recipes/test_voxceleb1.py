@@ -30,7 +30,7 @@ from recipe_runs import ROOT, assert_refused, call, copy_recipe, run, served
 from voxceleb1_corpus import DEV, TEST
 
 RECIPE = ROOT / "egs/voxceleb1"
-TRAINING = "batch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\nwarmup_steps: 1\n"
+TRAINING = "batch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\nwarmup: 1\n"
 CONFIGS = {
     "fbank.yaml": "sample_rate: 16000\nnum_mel_bins: 16\n",
     "pretrain.yaml": (

@@ -41,7 +41,7 @@ class Corpus:
             batch_size=12,
             lr=3e-3,
             lr_batch=0,
-            warmup_steps=5,
+            warmup=5,
             weight_decay=(0.04,),
             last_batch="keep",
             num_workers=0,

@@ -325,7 +325,7 @@ def test_class_weights_make_classes_equally_frequent():
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(corpus, trained, tmp_path, monkeypatch):
     out = tmp_path / "resumed"
     settings = corpus.finetune_settings(out, tags=("labels=all",))
-    settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, save_every=20))
+    settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, save=(0.0, 20.0)))
     update = Loop._update
 
     def killed_at_45(loop, *arguments):

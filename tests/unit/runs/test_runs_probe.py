@@ -25,7 +25,7 @@ PROBE = {
     "batch_size": 12,
     "lr": 1.0e-2,
     "lr_batch": 0,
-    "warmup_steps": 4,
+    "warmup": 4,
     "weight_decay": (0.5,),
     "eval_every": 10,
     "threads": 1,

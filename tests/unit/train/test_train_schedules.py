@@ -21,9 +21,8 @@ def test_published_schedules():
     with np.load(GOLDEN) as golden:
         config = json.loads(str(golden["config"]))
         steps = config["epochs"] * config["niter"]
-        settings = TrainSettings(
-            epochs=config["epochs"], lr=config["base_lr"], lr_batch=0, warmup_epochs=config["warmup_epochs"]
-        )
+        warmup = config["warmup_epochs"] / config["epochs"]
+        settings = TrainSettings(epochs=config["epochs"], lr=config["base_lr"], lr_batch=0, warmup=warmup)
         lr = settings.lr_of_step(config["niter"], global_batch=128)
         np.testing.assert_allclose(values(lr, steps), golden["lr"], rtol=1e-12, atol=1e-18)
         np.testing.assert_allclose(
@@ -47,16 +46,18 @@ def test_audioset_step_decay_of_ast():
         epochs=25,
         lr=5e-5,
         lr_batch=0,
-        lr_schedule="step",
-        lr_factor=0.5,
-        lr_factor_from=10,
-        lr_factor_every=5,
-        warmup_steps=11,
+        lr_factor=(0.5, 10, 5),
+        warmup=11,
     )
     lr = settings.lr_of_step(10, 12)
     assert [lr[s] for s in (0, 5, 10, 99, 100, 149, 150, 249)] == pytest.approx(
         [0, 2.5e-5, 5e-5, 5e-5, 2.5e-5, 2.5e-5, 1.25e-5, 6.25e-6]
     )
+
+
+def test_a_factor_of_one_is_a_constant_rate_after_the_warm_up():
+    lr = TrainSettings(steps=8, lr=0.5, lr_batch=0, lr_factor=(1,), warmup=3).lr_of_step(2, 12)
+    assert [lr[s] for s in range(8)] == [0, 0.25, *[0.5] * 6]
 
 
 def test_schedules_end_where_they_should():
@@ -72,7 +73,7 @@ def test_schedules_end_where_they_should():
     [
         ({"batch_size": 0}, "'batch_size': expected at least 1"),
         ({"steps": 0}, "'steps': expected at least 1"),
-        ({"betas": (0.9,)}, "--betas"),
+        ({"betas": (0.9,)}, "'betas': expected 2 values, found 1"),
     ],
 )
 def test_impossible_settings_are_named(options, message):
@@ -82,4 +83,4 @@ def test_impossible_settings_are_named(options, message):
 
 def test_warm_up_longer_than_the_run_is_refused():
     with pytest.raises(AsitError, match="warm-up of 100 updates in a run of 50"):
-        TrainSettings(steps=50).lr_of_step(10, 32)
+        TrainSettings(steps=50, warmup=100).lr_of_step(10, 32)

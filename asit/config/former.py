@@ -1,0 +1,26 @@
+"""Options of earlier versions: what an error says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from asit.errors import excerpt, nearest
+
+_NOW = {
+    "lr_schedule": "lr_factor (none: cosine, 1: constant, three numbers: steps)",
+    "lr_factor_from": "the second number of lr_factor",
+    "lr_factor_every": "the third number of lr_factor",
+    "clip_mode": "the second number of clip_grad, for the norm of all together",
+    "warmup_epochs": "warmup (below 1: share of the run)",
+    "warmup_steps": "warmup (1 or more: updates)",
+    "save_minutes": "the first number of save",
+    "save_every": "the second number of save",
+    "bad_steps": "a constant, BAD_STEPS of asit/train/guard.py",
+}
+
+
+def hint(name: str, known: Iterable[str], spelled: Callable[[str], str] = str) -> str:
+    """The end of a message about an unknown option: what replaced it, or the nearest known name, as ``spelled``."""
+    if name in _NOW:
+        return f"it is now {_NOW[name]}"
+    return nearest(spelled(excerpt(name)), map(spelled, known))
