@@ -52,9 +52,10 @@ def option(
 ) -> Any:
     """A field that is one option. Its annotation gives the type: int, float, str, bool, ``X | None`` (written
     ``none``) or ``tuple[X, ...]`` (written as several words, or a YAML list). Numbers are finite, from ``least`` (or
-    ``above`` it) to ``most`` (or ``below`` it), where these are given. ``counts``: how many values a tuple may have. ``free``: the option says how or where a run is
-    carried out, not what it computes, so that a resumed run may change it. ``positional``: a word of the command line
-    without a name goes here, as in Kaldi's tools."""
+    ``above`` it) to ``most`` (or ``below`` it), where these are given. ``counts``: how many
+    values a tuple may have. ``free``: the option says how or where a run is carried out, not what it computes, so that
+    a resumed run may change it. ``positional``: a word of the command line without a name goes here, as in Kaldi's
+    tools."""
     limits = Limits(least, above, most, below)
     metadata = {"help": help, "choices": choices, "limits": limits, "counts": counts}
     metadata |= {"free": free, "positional": positional}

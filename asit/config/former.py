@@ -7,6 +7,23 @@ from collections.abc import Callable, Iterable
 from asit.errors import excerpt, nearest
 
 _NOW = {
+    "patch_frames": "the first number of patch",
+    "patch_mels": "the second number of patch",
+    "stride_frames": "the first number of stride",
+    "stride_mels": "the second number of stride",
+    "mlp_ratio": "4 in any case",
+    "position_fit": "interpolation in any case",
+    "replace_ratio": "the first number of replace",
+    "replace_prob": "the second number of replace",
+    "align_frames": "the first number of align",
+    "align_mels": "the second number of align",
+    "cls_prototypes": "the first number of prototypes",
+    "patch_prototypes": "the second number of prototypes",
+    "global_weight": "the first number of loss_weights",
+    "local_weight": "the second number of loss_weights",
+    "reconstruction_weight": "the third number of loss_weights",
+    "teacher_temp_start": "the first number of teacher_temp",
+    "teacher_temp_epochs": "the third number of teacher_temp",
     "lr_schedule": "lr_factor (none: cosine, 1: constant, three numbers: steps)",
     "lr_factor_from": "the second number of lr_factor",
     "lr_factor_every": "the third number of lr_factor",

@@ -19,15 +19,14 @@ SETTINGS = """
 embed_dim: 16
 depth: 1
 heads: 2
-patch_frames: 4
-patch_mels: 0
+patch: [4, 0]
 head_hidden: 16
 head_bottleneck: 8
-cls_prototypes: 12
+prototypes: 12
 patch_share: 1.0
 drop_path: 0.0
 drop_ratio: 0.0
-replace_ratio: 0.0
+replace: [0, 0.5]
 reconstruct_all: true
 global_frames: 32
 local_frames: 16

@@ -27,10 +27,10 @@ from asit.train.run_log import read_metrics
 UTTS = [f"s{i % 2}-{i:02d}" for i in range(8)]
 TRAIN = "--steps 12 --warmup 2 --batch-size 4 --threads 1 --ngpu 0 --tensorboard false --log-every 1"
 TRAIN = [*TRAIN.split(), "--save", "0", "3", "--num-workers"]
-MODEL = "--embed-dim 16 --depth 1 --heads 2 --patch-frames 8 --patch-mels 0 --global-frames 32 --local-crops 0"
+MODEL = "--embed-dim 16 --depth 1 --heads 2 --patch 8 0 --global-frames 32 --local-crops 0"
 MODEL = [
     *MODEL.split(),
-    *["--head-hidden", "8", "--head-bottleneck", "8", "--cls-prototypes", "8", "--export", "student"],
+    *["--head-hidden", "8", "--head-bottleneck", "8", "--prototypes", "8", "--export", "student"],
 ]
 COMMANDS = {
     "pretrain": ["--data-dir", "data/set", "--out-dir", "exp/new", *MODEL, *TRAIN],

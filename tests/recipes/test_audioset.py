@@ -25,8 +25,8 @@ from recipe_runs import ROOT, assert_refused, call, copy_recipe, run, served
 
 RECIPE = ROOT / "egs/audioset"
 MODEL = (
-    "embed_dim: 16\ndepth: 1\nheads: 2\npatch_frames: 16\npatch_mels: 0\nglobal_frames: 64\nhead_hidden: 16\n"
-    "head_bottleneck: 8\ncls_prototypes: 12\nsteps: 4\nwarmup: 1\nbatch_size: 4\n"
+    "embed_dim: 16\ndepth: 1\nheads: 2\npatch: [16, 0]\nglobal_frames: 64\nhead_hidden: 16\n"
+    "head_bottleneck: 8\nprototypes: 12\nsteps: 4\nwarmup: 1\nbatch_size: 4\n"
 )
 QUICK = "threads: 1\nnum_workers: 0\ntensorboard: false\n"
 CONFIGS = {

@@ -26,16 +26,14 @@ CONFIG = f"""
 embed_dim: 24
 depth: 2
 heads: 2
-patch_frames: 4
-patch_mels: 0
+patch: [4, 0]
 drop_path: 0.0
 head_hidden: 16
 head_bottleneck: 8
-cls_prototypes: 12
-patch_prototypes: 10
+prototypes: [12, 10]
 train_gain: true
 drop_ratio: 0
-replace_prob: 0
+replace: [0, 0]
 reconstruct_all: true
 freeze_last_layer: 0
 teacher_momentum: 0.9

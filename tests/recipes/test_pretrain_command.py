@@ -25,11 +25,10 @@ MODEL = """
 embed_dim: 24
 depth: 2
 heads: 2
-patch_frames: 4
-patch_mels: 0
+patch: [4, 0]
 head_hidden: 16
 head_bottleneck: 8
-cls_prototypes: 12
+prototypes: 12
 patch_share: 0.5
 global_frames: 32
 local_frames: 16
@@ -148,7 +147,7 @@ def test_a_stop_signal_before_the_first_update_is_a_stop_on_request(home):
 
 def test_settings_of_a_small_pool(home):
     """Fewer clips than a batch train with what there is; published settings on a small pool are warned of."""
-    errors = finish(start(home, "large batch", "--batch-size", 500, "--cls-prototypes", 2000, "--draw", "uniform"))
+    errors = finish(start(home, "large batch", "--batch-size", 500, "--prototypes", 2000, "--draw", "uniform"))
     assert re.search(r"WARNING only \d+ clips an epoch: batches of \d+ instead of 500", errors)
     assert "hours; under 10" in errors
 
@@ -180,7 +179,7 @@ def test_a_missing_pool_names_the_stage(home):
     assert "data/absent: no such data directory; prepare it first" in finish(process, code=1)
 
 
-@pytest.mark.parametrize("size", [("--embed-dim", 3 * 10**12), ("--head-hidden", 10**15), ("--cls-prototypes", 10**16)])
+@pytest.mark.parametrize("size", [("--embed-dim", 3 * 10**12), ("--head-hidden", 10**15), ("--prototypes", 10**16)])
 def test_a_size_of_which_no_network_can_be_made(home, size):
     errors = finish(start(home, "huge", *size), code=1)
     assert "no network of these sizes can be made" in errors

@@ -34,8 +34,8 @@ TRAINING = "batch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\nwarmu
 CONFIGS = {
     "fbank.yaml": "sample_rate: 16000\nnum_mel_bins: 16\n",
     "pretrain.yaml": (
-        "embed_dim: 16\ndepth: 1\nheads: 2\npatch_frames: 16\npatch_mels: 0\nglobal_frames: 64\nhead_hidden: 16\n"
-        f"head_bottleneck: 8\ncls_prototypes: 12\nsteps: 4\n{TRAINING}"
+        "embed_dim: 16\ndepth: 1\nheads: 2\npatch: [16, 0]\nglobal_frames: 64\nhead_hidden: 16\n"
+        f"head_bottleneck: 8\nprototypes: 12\nsteps: 4\n{TRAINING}"
     ),
     "finetune_tiny.yaml": f"crop_frames: 96\nsteps: 6\n{TRAINING}",
     "runs_tiny.yaml": (RECIPE / "conf/runs.yaml")

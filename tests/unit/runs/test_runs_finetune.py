@@ -175,10 +175,14 @@ def test_same_seed_same_weights_other_seed_other_weights(corpus, trained, tmp_pa
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_files_of_earlier_versions_name_a_kernel_of_attention(corpus, trained, tmp_path):
+def test_files_of_earlier_versions_have_options_that_are_gone(corpus, trained, tmp_path):
     for path in (corpus.init, trained / "model.safetensors"):
         tensors, metadata = model_file.load(path)
-        old = {**metadata, "model_settings": {**metadata["model_settings"], "attention": "auto"}}
+        settings = dict(metadata["model_settings"])
+        settings["patch_frames"], settings["patch_mels"] = settings.pop("patch")
+        settings["stride_frames"], settings["stride_mels"] = settings.pop("stride")
+        gone = {"attention": "auto", "mlp_ratio": 4.0, "position_fit": "interpolate"}
+        old = {**metadata, "model_settings": settings | gone}
         model_file.save(tmp_path / f"{metadata['kind']}.safetensors", tensors, old)
     load_backbone(str(tmp_path / "backbone.safetensors"), from_scratch=False, drop_path=None, crop_frames=0)
     assert load_model(str(tmp_path / "classifier.safetensors")).task.labels == ["alfa", "bravo", "charlie"]

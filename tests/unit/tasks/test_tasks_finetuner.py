@@ -13,7 +13,7 @@ from asit.tasks import classification
 from asit.tasks.finetuner import FineTuner, FineTunerSettings
 
 FRAMES, MELS = 32, 8
-VIT = vit.Settings(size="tiny", embed_dim=24, depth=2, heads=2, patch_frames=4, patch_mels=0, drop_path=0.0)
+VIT = vit.Settings(size="tiny", embed_dim=24, depth=2, heads=2, patch=(4, 0), drop_path=0.0)
 TASK = classification.Task(classification.Settings(), ["a", "b", "c"])
 
 
