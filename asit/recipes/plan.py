@@ -26,7 +26,7 @@ FINETUNED = {
 OF_TRIALS = ("pretrained", "scratch")  # systems that learn to embed speakers, which trials compare
 # system that trains no network, a command and a kind of its own -> options that it takes from the configuration
 UNTRAINED = {
-    "knn": ("task", "pooling", "pool_slices", "probe_layer", "crop_frames", "scoring", "eval_batch"),
+    "knn": ("task", "pooling", "pool_slices", "probe_layer", "crop_frames", "scoring"),
     "baseline": ("task",),
 }
 SYSTEMS = (*FINETUNED, *UNTRAINED)

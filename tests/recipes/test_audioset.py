@@ -34,7 +34,7 @@ CONFIGS = {
     "pretrain_tiny.yaml": MODEL + QUICK,
     "finetune_tiny_2m.yaml": (
         "task: tagging\ncrop_frames: 320\nbalance_classes: true\nepoch_samples: 8\nepochs: 3\nwarmup: 1\n"
-        "batch_size: 4\nmixup: 0.5\nfreq_mask: 4\ntime_mask: 20\naverage: epochs\ntail_from: 0.3\n" + QUICK
+        "batch_size: 4\nmixup: [0.5, 10]\nspec_augment: [4, 20]\naverage: epochs\ntail_from: 0.3\n" + QUICK
     ),
     "finetune_tiny_20k.yaml": (
         "task: tagging\ncrop_frames: 320\nsteps: 3\nwarmup: 1\nbatch_size: 4\naverage: ema\n" + QUICK
