@@ -113,7 +113,8 @@ def to_dict(settings: Any, free: bool = True) -> dict[str, Any]:
             flat[f.name] = value.name
             flat.update(to_dict(value.settings, free))
         elif free or not f.metadata["free"]:
-            flat[f.name] = list(value) if isinstance(value, tuple) else value
+            single = isinstance(value, tuple) and len(value) == 1 and f.metadata["counts"]
+            flat[f.name] = value[0] if single else list(value) if isinstance(value, tuple) else value
     return flat
 
 

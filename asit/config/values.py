@@ -85,8 +85,6 @@ def from_yaml(kind: Kind, value: Any) -> Any:
     """
     if kind.optional and isinstance(value, str) and value.lower() in NOTHING:
         return None
-    if kind.many and value is not None and not isinstance(value, list):
-        value = [value]
     if kind.element is not str and isinstance(value, list) and kind.many:
         value = [_from_word(kind, v) if isinstance(v, str) else v for v in value]
     elif kind.element is not str and isinstance(value, str):
@@ -95,13 +93,15 @@ def from_yaml(kind: Kind, value: Any) -> Any:
 
 
 def checked(kind: Kind, value: Any) -> Any:
-    """A value of the right type: whole numbers become floats, lists become tuples where the kind says so.
+    """A value of the right type: whole numbers become floats, lists and single values tuples where the kind says so.
 
     Raises:
         ValueError: expected one thing, found another.
     """
     if value is None and kind.optional:
         return None
+    if kind.many and value is not None and not isinstance(value, (list, tuple, dict)):
+        value = [value]
     if kind.many != isinstance(value, (list, tuple)):
         raise ValueError(f"expected {kind.expected}, found {shown(value)}")
     elements = [_element(kind, item) for item in (value if kind.many else [value])]

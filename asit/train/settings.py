@@ -26,8 +26,12 @@ class TrainSettings(Options):
     epoch_samples: int = option(0, "clips per epoch when drawing with replacement; 0: as many as there are", least=0)
 
     optimizer: str = option("adamw", "adamw, or adam with L2 penalty (AST)", choices=("adamw", "adam"))
-    lr: float = option(5e-4, "peak learning rate for a global batch of lr_batch clips", least=0)
-    lr_batch: int = option(256, "the learning rate is lr x global batch / lr_batch; 0: lr as given", least=0)
+    lr: tuple[float, ...] = option(
+        (5e-4, 256),
+        "peak learning rate; of two values for a global batch of the second, else as given",
+        counts=(1, 2),
+        least=0,
+    )
     min_lr: float = option(1e-6, "where the cosine ends (not scaled with the batch)", least=0)
     lr_factor: tuple[float, ...] | None = option(
         None,
@@ -91,8 +95,8 @@ class TrainSettings(Options):
         return self.steps if self.steps is not None else self.epochs * steps_per_epoch
 
     def peak_lr(self, global_batch: int) -> float:
-        """The learning rate after warm-up: linear in the global batch unless ``lr_batch`` is 0."""
-        return self.lr * global_batch / self.lr_batch if self.lr_batch else self.lr
+        """The learning rate after warm-up: linear in the global batch where ``lr`` names the batch that it is for."""
+        return self.lr[0] * global_batch / self.lr[1] if len(self.lr) == 2 else self.lr[0]
 
     def lr_of_step(self, steps_per_epoch: int, global_batch: int) -> Schedule:
         """The learning rate by step."""

@@ -30,7 +30,7 @@ LOSSES = ("loss", "global", "local", "reconstruction")
 CONFIG = {
     "embed_dim": 32, "depth": 2, "heads": 2, "patch": [4, 0], "head_hidden": 16,
     "head_bottleneck": 8, "prototypes": [12, 10], "freeze_last_layer": 0, "global_frames": 32,
-    "local_frames": 16, "local_crops": 1, "short_clips": "skip", "steps": STEPS, "lr": 1e-3, "lr_batch": 0,
+    "local_frames": 16, "local_crops": 1, "short_clips": "skip", "steps": STEPS, "lr": 1e-3,
     "warmup": 1, "threads": 1, "num_workers": 1, "log_every": 1, "save": [0, 5], "tensorboard": False,
 }  # fmt: skip
 # Nothing that would be drawn for each process apart.

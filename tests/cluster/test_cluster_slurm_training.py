@@ -34,7 +34,6 @@ local_crops: 1
 short_clips: skip
 draw: length
 lr: 1e-3
-lr_batch: 0
 threads: 1
 num_workers: 0
 ngpu: 0

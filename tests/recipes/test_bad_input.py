@@ -312,7 +312,7 @@ def test_sharing_features(refused, home) -> None:
         ("pretrain", [*PRETRAIN, "--drop-ration", "1"], 2, "'--drop-ration': did you mean '--drop-ratio'"),
         ("pretrain", [*PRETRAIN, "--steps", "0"], 2, "--steps: expected"),
         ("pretrain", [*PRETRAIN, "--lr", "-1"], 2, "--lr: expected"),
-        ("pretrain", [*PRETRAIN, "--lr", "fast"], 2, "--lr: expected a number, found 'fast'"),
+        ("pretrain", [*PRETRAIN, "--lr", "fast"], 2, "--lr: expected a number or a list of such, found 'fast'"),
         ("pretrain", [*PRETRAIN, "--warmup", "2"], 1, "--warmup"),
         ("pretrain", [*PRETRAIN, "--patch", "64", "0"], 1, "--patch"),
         ("pretrain", [*PRETRAIN, "--embed-dim", "15"], 1, "embed_dim 15 is not divisible by heads 2"),

@@ -43,7 +43,6 @@ local_crops: 1
 short_clips: skip
 steps: {STEPS}
 lr: 1e-3
-lr_batch: 0
 warmup: 1
 threads: 1
 ngpu: 0

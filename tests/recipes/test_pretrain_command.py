@@ -38,7 +38,6 @@ draw: length
 roll: 0.5
 batch_size: 4
 lr: 1e-3
-lr_batch: 0
 warmup: 2
 threads: 1
 ngpu: 0

@@ -51,7 +51,7 @@ class Process(CONTEXT.Process):
 
 
 def start(out_dir, *options, steps=STEPS):
-    arguments = ["--out-dir", out_dir, "--steps", steps, "--warmup", 5, "--lr", "1e-2", "--lr-batch", 0]
+    arguments = ["--out-dir", out_dir, "--steps", steps, "--warmup", 5, "--lr", "1e-2"]
     arguments += ["--batch-size", 8, "--tensorboard", "false", "--log-every", 1, "--save", 0, 7, "--threads", 1]
     process = Process(out_dir, [*map(str, arguments), "--ngpu", "0", *map(str, options)])
     process.start()

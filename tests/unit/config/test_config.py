@@ -410,7 +410,7 @@ class TestDictionaries:
             ({"path": "p", "cuont": 1}, "unknown option 'cuont': did you mean 'count'?"),
             ({"path": "p", "count": "1"}, "option 'count': expected a whole number, found '1'"),
             ({"path": "p", "count": True}, "option 'count': expected a whole number, found true"),
-            ({"path": "p", "sizes": 1.0}, "option 'sizes': expected a number or a list of such, found 1.0"),
+            ({"path": "p", "sizes": "big"}, "option 'sizes': expected a number or a list of such, found 'big'"),
             ({"path": "p", "mode": "fats"}, "option 'mode': expected one of fast, slow, found 'fats'"),
             ({"path": "p", "limit": float("nan")}, "option 'limit': expected a finite number, found nan"),
             ({"path": "p", "share": 0.0}, "option 'share': expected more than 0"),

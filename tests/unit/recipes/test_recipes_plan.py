@@ -149,7 +149,7 @@ def test_a_line_is_the_whole_command(recipe) -> None:
     assert (command, COMMANDS["finetune"]) == ("asit-finetune", "asit-finetune")
     made = parse(FinetuneSettings, words)
     assert (made.train_dir, made.valid_dir, made.from_scratch) == ("my data/few_0", "my data/dev", True)
-    assert (made.train.lr, made.train.steps, made.train.seed) == (1e-3, 7, 0), "of the configuration, in 'my conf'"
+    assert (made.train.lr, made.train.steps, made.train.seed) == ((1e-3,), 7, 0), "of the configuration, in 'my conf'"
     assert made.tags == ("task=speakers", "labels=10%", "seed=0", "system=from scratch")
     assert out_dirs(recipe / "plan/finetune.txt")[1] == Path(made.out_dir)
     first = (recipe / "plan/pretrain.txt").read_text()

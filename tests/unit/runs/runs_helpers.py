@@ -40,7 +40,6 @@ class Corpus:
             restart_changed=restart_changed,
             batch_size=12,
             lr=3e-3,
-            lr_batch=0,
             warmup=5,
             weight_decay=(0.04,),
             last_batch="keep",

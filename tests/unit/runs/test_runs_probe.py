@@ -24,7 +24,6 @@ PROBE = {
     "steps": 40,
     "batch_size": 12,
     "lr": 1.0e-2,
-    "lr_batch": 0,
     "warmup": 4,
     "weight_decay": (0.5,),
     "eval_every": 10,

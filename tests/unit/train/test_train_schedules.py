@@ -22,7 +22,7 @@ def test_published_schedules():
         config = json.loads(str(golden["config"]))
         steps = config["epochs"] * config["niter"]
         warmup = config["warmup_epochs"] / config["epochs"]
-        settings = TrainSettings(epochs=config["epochs"], lr=config["base_lr"], lr_batch=0, warmup=warmup)
+        settings = TrainSettings(epochs=config["epochs"], lr=config["base_lr"], warmup=warmup)
         lr = settings.lr_of_step(config["niter"], global_batch=128)
         np.testing.assert_allclose(values(lr, steps), golden["lr"], rtol=1e-12, atol=1e-18)
         np.testing.assert_allclose(
@@ -33,7 +33,7 @@ def test_published_schedules():
 
 def test_learning_rate_scales_with_the_global_batch():
     assert TrainSettings().peak_lr(128) == pytest.approx(2.5e-4)
-    assert TrainSettings(lr_batch=0).peak_lr(128) == 5e-4
+    assert TrainSettings(lr=5e-4).peak_lr(128) == 5e-4
 
 
 def test_steps_win_over_epochs():
@@ -45,7 +45,6 @@ def test_audioset_step_decay_of_ast():
     settings = TrainSettings(
         epochs=25,
         lr=5e-5,
-        lr_batch=0,
         lr_factor=(0.5, 10, 5),
         warmup=11,
     )
@@ -56,7 +55,7 @@ def test_audioset_step_decay_of_ast():
 
 
 def test_a_factor_of_one_is_a_constant_rate_after_the_warm_up():
-    lr = TrainSettings(steps=8, lr=0.5, lr_batch=0, lr_factor=(1,), warmup=3).lr_of_step(2, 12)
+    lr = TrainSettings(steps=8, lr=0.5, lr_factor=(1,), warmup=3).lr_of_step(2, 12)
     assert [lr[s] for s in range(8)] == [0, 0.25, *[0.5] * 6]
 
 
