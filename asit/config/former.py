@@ -28,6 +28,7 @@ _NOW = {
     "freq_mask": "the first number of spec_augment",
     "time_mask": "the second number of spec_augment",
     "eval_batch": "a constant, BATCH of asit/runs/windows.py",
+    "num_procs": "the second number of ngpu, as in 0 2",
     "lr_batch": "the second number of lr (without it the rate is as given)",
     "lr_schedule": "lr_factor (none: cosine, 1: constant, three numbers: steps)",
     "lr_factor_from": "the second number of lr_factor",

@@ -64,10 +64,13 @@ class TrainSettings(Options):
         "memory, one more forward pass",
         free=True,
     )
-    ngpu: int | None = option(
-        None, "GPUs on this machine; 0: CPU; none: one if there is one, else CPU", least=0, free=True
+    ngpu: tuple[int, ...] | None = option(
+        None,
+        "GPUs on this machine; none: one if there is one, else CPU; 0: CPU, with a second number that many processes",
+        least=0,
+        counts=(1, 2),
+        free=True,
     )
-    num_procs: int = option(1, "processes when training on the CPU (gloo)", least=1, free=True)
     threads: int = option(0, "CPU threads per process; 0: all cores shared among the processes", least=0, free=True)
     num_workers: int = option(
         1, "data-loading processes per training process; 0: load in the training process", least=0, free=True
@@ -89,6 +92,16 @@ class TrainSettings(Options):
         free=True,
     )
     tensorboard: bool = option(True, "write TensorBoard event files", free=True)
+
+    @property
+    def gpus(self) -> int | None:
+        """GPUs on this machine; None: one if there is one."""
+        return None if self.ngpu is None else self.ngpu[0]
+
+    @property
+    def processes(self) -> int:
+        """Training processes on this machine: one for each GPU, or as many as were asked for on the CPU."""
+        return self.gpus or (max(1, self.ngpu[1]) if self.ngpu is not None and len(self.ngpu) == 2 else 1)
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Optimiser updates of the whole run."""

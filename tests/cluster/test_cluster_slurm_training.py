@@ -70,7 +70,7 @@ def reach(home, out, step, process):
 @pytest.fixture(scope="module")
 def whole(home, slurm):
     """An uninterrupted run of two processes on this machine, without a scheduler."""
-    finish(start(slurm, home, *command("whole", STEPS, 2), "--num-procs", 2))
+    finish(start(slurm, home, *command("whole", STEPS, 2), "--ngpu", 0, 2))
     return losses(home, "whole")
 
 

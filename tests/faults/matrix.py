@@ -197,7 +197,7 @@ def one_rank_killed(rank: int) -> Callable[[Workplace, Path], tuple[int, int]]:
     """A check: two ranks, one dies at some step; the run ends by itself and continues bit-equal."""
 
     def check(place: Workplace, home: Path) -> tuple[int, int]:
-        words = [*words_of("pretrain"), "--num-procs", "2"]
+        words = [*words_of("pretrain"), "--ngpu", "0", "2"]
         words[words.index("--batch-size") + 1], words[words.index("--steps") + 1] = "2", "60"
         place.whole("pretrain", words)
         process = Command(home, "pretrain", words)

@@ -53,7 +53,7 @@ save: [0, 4]
 tensorboard: false
 """
 LOSSES = ("loss", "global", "local", "reconstruction")
-ONE, TWO = ("--batch-size", "8"), ("--batch-size", "4", "--num-procs", "2")
+ONE, TWO = ("--batch-size", "8"), ("--batch-size", "4", "--ngpu", "0", "2")
 
 
 @pytest.fixture(scope="module")

@@ -167,7 +167,7 @@ def test_asit_goes_on_bit_equal_after_a_kill(home, whole, number, code):
 
 
 def test_two_processes_train(home):
-    errors = finish(start(home, "two", "--num-procs", 2, "--batch-size", 2, "--num-workers", 0))
+    errors = finish(start(home, "two", "--ngpu", 0, 2, "--batch-size", 2, "--num-workers", 0))
     assert "2 process(es) on cpu" in errors
     assert [r["step"] for r in rows(home, "two")] == list(range(1, STEPS + 1))
     assert (home / "two/backbone.safetensors").exists()
@@ -186,5 +186,5 @@ def test_a_size_of_which_no_network_can_be_made(home, size):
 
 
 def test_two_processes_tell_an_error_once_and_end(home):
-    errors = finish(start(home, "none", "--data-dir", "data/absent", "--num-procs", 2), code=1)
+    errors = finish(start(home, "none", "--data-dir", "data/absent", "--ngpu", 0, 2), code=1)
     assert errors.count("no such data directory") == 1, errors

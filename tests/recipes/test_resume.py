@@ -144,7 +144,7 @@ def test_a_signal_to_all_processes_of_a_job_stops_it_as_well(tmp_path):
 def test_two_processes_stop_together_and_go_on_as_one(tmp_path, uninterrupted):
     options = ("--noise", 0, "--num-workers", 0, "--precision", "fp32")
     run(tmp_path / "one", *options)
-    two = (*options, "--num-procs", 2, "--batch-size", 4)
+    two = (*options, "--ngpu", 0, 2, "--batch-size", 4)
     process = start(tmp_path / "two", *two, "--sleep", 0.02)
     wait_for_step(tmp_path / "two", 10, process)
     process.terminate()
@@ -241,4 +241,4 @@ def test_bad_steps_are_named_skipped_and_then_stop_the_run(tmp_path):
 
 
 def test_one_failing_rank_ends_the_others(tmp_path):
-    run(tmp_path, "--bad", *range(50), "--bad-steps", 0, "--num-procs", 2, "--batch-size", 4, code=1)
+    run(tmp_path, "--bad", *range(50), "--bad-steps", 0, "--ngpu", 0, 2, "--batch-size", 4, code=1)

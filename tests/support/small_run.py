@@ -1,6 +1,6 @@
 """A run of the small learner as its own process: ``python small_run.py --out-dir D --steps N --sleep 0.01 ...``.
 
-With ``--num-procs 2`` it starts itself twice, as asit-pretrain does.
+With ``--ngpu 0 2`` it starts itself twice, as asit-pretrain does.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SlowLearner(SmallLearner):
 def main() -> None:
     settings = parse(RunSettings)
     train = settings.train
-    ranks = processes.wanted(train.ngpu, train.num_procs)
+    ranks = processes.wanted(train.processes)
     if ranks > 1:
         processes.launch(ranks, "small_run", sys.argv[1:])
     processes.end_with_parent()

@@ -17,6 +17,7 @@ import torch
 from runs_helpers import build_corpus
 
 from asit.config import Chosen
+from asit.data.clips import ClipSettings
 from asit.data.targets import MultiHot
 from asit.errors import AsitError
 from asit.features.stats import Stats
@@ -237,7 +238,7 @@ def test_clips_without_features_are_counted_listed_and_limited(corpus, trained, 
     assert (result.clips, result.expected) == (23, 24)
     assert (tmp_path / "out" / "missing").read_text() == "spk0-000\n"
     with pytest.raises(AsitError, match=r"1 of 24 utterances .* the first is spk0-000"):
-        evaluate(dataclasses.replace(settings, max_missing=0.0))
+        evaluate(dataclasses.replace(settings, clips=ClipSettings(max_missing=0.0)))
     (short / "missing_utts").write_text("spk0-000 no audio\nyoutube-1 no audio\n")  # the second is not in utt2label
     (short / "failed_utts").write_text("youtube-2 truncated\n")
     result = evaluate(settings)

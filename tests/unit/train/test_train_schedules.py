@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asit.errors import AsitError
-from asit.schedules import Constant, Cosine, EpochRamp, StepDecay
+from asit.schedules import Cosine, EpochRamp, StepDecay
 from asit.train.settings import TrainSettings
 
 GOLDEN = Path(__file__).parents[2] / "golden/schedules.npz"
@@ -61,7 +61,6 @@ def test_a_factor_of_one_is_a_constant_rate_after_the_warm_up():
 
 def test_schedules_end_where_they_should():
     assert Cosine(1.0, 0.1, 10)[10] == Cosine(1.0, 0.1, 10)[10**9] == 0.1
-    assert Constant(2.0, warmup_steps=1)[0] == 0.0
     assert StepDecay(1.0, 0.5, 0, 1, 10)[0] == 0.5
     assert EpochRamp(0.04, 0.07, 0, 10)[0] == 0.07
     assert EpochRamp(0.04, 0.07, 1, 10)[0] == 0.04
