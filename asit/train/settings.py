@@ -93,6 +93,12 @@ class TrainSettings(Options):
     )
     tensorboard: bool = option(True, "write TensorBoard event files", free=True)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, wrong in (("lr", self.lr[1:]), ("lr_factor", (self.lr_factor or ())[2:])):
+            if wrong and wrong[0] < 1:
+                raise AsitError(f"option '{name}': expected at least 1 as the last number, found {wrong[0]:g}")
+
     @property
     def gpus(self) -> int | None:
         """GPUs on this machine; None: one if there is one."""

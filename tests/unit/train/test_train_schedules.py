@@ -71,6 +71,8 @@ def test_schedules_end_where_they_should():
     [
         ({"batch_size": 0}, "'batch_size': expected at least 1"),
         ({"steps": 0}, "'steps': expected at least 1"),
+        ({"lr": (1e-3, 0)}, "'lr': expected at least 1 as the last number, found 0"),
+        ({"lr_factor": (0.5, 2, 0.5)}, "'lr_factor': expected at least 1 as the last number, found 0.5"),
         ({"betas": (0.9,)}, "'betas': expected 2 values, found 1"),
     ],
 )
