@@ -20,17 +20,16 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class Constant:
-    """The same value at every step, after an optional linear warm-up from 0.
+    """The same value at every step.
 
     >>> Constant(0.1)[7]
     0.1
     """
 
     value: float
-    warmup_steps: int = 0
 
     def __getitem__(self, step: int) -> float:
-        return _warmup(self.value, step, self.warmup_steps) if step < self.warmup_steps else self.value
+        return self.value
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ from asit.train.settings import TrainSettings
 MELS, LOCAL_FRAMES, LOCAL_CROPS = 128, 192, 4
 VARIANTS: dict[str, dict] = {
     "v1": {
-        "cls_prototypes": 8192, "patch_prototypes": 1024, "train_gain": False, "rec_bottleneck": 128,
-        "global_weight": 1.0, "local_weight": 1.0, "reconstruction_weight": 2.0, "drop_ratio": 0.7,
+        "prototypes": (8192, 1024), "train_gain": False, "rec_bottleneck": 128,
+        "loss_weights": (1.0, 1.0, 2.0), "drop_ratio": 0.7,
     },
     "v2": {},
 }  # fmt: skip
@@ -49,8 +49,8 @@ ALL = frozenset(LEVERS)
 COMPILE, GRAPHS, BLOCKS = "compile", "graphs", "blocks"  # beside them: not defaults
 PLAIN: frozenset[str] = frozenset()
 TOY = {
-    "embed_dim": 24, "depth": 1, "heads": 3, "head_hidden": 16, "head_bottleneck": 8, "cls_prototypes": 32,
-    "patch_prototypes": 0, "drop_path": 0.0,
+    "embed_dim": 24, "depth": 1, "heads": 3, "head_hidden": 16, "head_bottleneck": 8, "prototypes": (32,),
+    "drop_path": 0.0,
 }  # fmt: skip
 
 
@@ -99,7 +99,7 @@ class Step:
         with torch.autocast(self.device.type, torch.bfloat16, enabled="bf16" in self.levers):
             if "masks" in self.levers:
                 return self.learner.losses(self.batch, step, self.generator)
-            ratios = self.masking.drop_ratio, self.masking.replace_ratio
+            ratios = self.masking.drop_ratio, self.masking.replace[0]
             views = [published_corruption(view.numpy(), *ratios, self.random) for view in self.crops]
             corrupted, mask = (torch.from_numpy(np.concatenate(x)).to(self.device) for x in zip(*views, strict=True))
             clean = self.batch["global_crops"].flatten(0, 1)

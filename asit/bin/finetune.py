@@ -22,7 +22,7 @@ from asit.train import processes
 def main() -> None:
     """Entry point of ``asit-finetune``."""
     settings = parse(Settings)
-    ranks = processes.wanted(settings.train.ngpu, settings.train.num_procs)
+    ranks = processes.wanted(settings.train.processes)
     if ranks > 1:
         processes.launch(ranks, "asit.bin.finetune", sys.argv[1:])
     finetune(settings)

@@ -4,7 +4,7 @@
 
 The same command continues an interrupted run, and does nothing when it is finished. Exit codes: 0 finished, 85
 stopped by SIGTERM, SIGUSR1 or SIGUSR2 after saving (run it again to continue), 1 an error with one line of
-explanation, 2 wrong usage. On the CPU ``--num-procs 2`` trains with two processes. For several machines run it under
+explanation, 2 wrong usage. On the CPU ``--ngpu 0 2`` trains with two processes. For several machines run it under
 torchrun on each: ``torchrun --nnodes 2 --nproc-per-node 4 ... -m asit.bin.pretrain ...``.
 """
 
@@ -22,7 +22,7 @@ from asit.train import processes
 def main() -> None:
     """Entry point of ``asit-pretrain``."""
     settings = parse(PretrainSettings)
-    ranks = processes.wanted(settings.train.ngpu, settings.train.num_procs)
+    ranks = processes.wanted(settings.train.processes)
     if ranks > 1:
         processes.launch(ranks, "asit.bin.pretrain", sys.argv[1:])
     pretrain(settings)

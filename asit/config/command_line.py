@@ -14,8 +14,9 @@ import configargparse
 from asit import registry
 from asit.config.fields import chosen_names, default, flatten, from_dict, is_required, kind
 from asit.config.files import read_yaml, yaml_value
+from asit.config.former import hint
 from asit.config.values import Kind, from_words
-from asit.errors import AsitError, excerpt, nearest
+from asit.errors import AsitError, excerpt
 
 S = TypeVar("S")
 ENV_PREFIX = "ASIT_"
@@ -168,7 +169,7 @@ def _hint(
             component = registry.load(kind, other).Settings
             if other != chosen and name in flatten(component, chosen_names(component, {})):
                 return f"it belongs to {spelled(choice)} {other}, which is not chosen"
-    return nearest(spelled(name), map(spelled, fields))
+    return hint(name, fields, spelled)
 
 
 def _environment(fields: Mapping[str, dataclasses.Field], given: set[str], parser: _Parser) -> dict[str, str]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from asit import registry
+from asit.config.former import hint
 from asit.config.values import Kind, Limits, checked, kind_of, shown
-from asit.errors import AsitError, excerpt, nearest
+from asit.errors import AsitError, excerpt
 
 S = TypeVar("S")
 REQUIRED: Any = dataclasses.MISSING
@@ -45,16 +46,19 @@ def option(
     above: float | None = None,
     most: float | None = None,
     below: float | None = None,
+    counts: Sequence[int] | None = None,
     free: bool = False,
     positional: bool = False,
 ) -> Any:
     """A field that is one option. Its annotation gives the type: int, float, str, bool, ``X | None`` (written
     ``none``) or ``tuple[X, ...]`` (written as several words, or a YAML list). Numbers are finite, from ``least`` (or
-    ``above`` it) to ``most`` (or ``below`` it), where these are given. ``free``: the option says how or where a run is
-    carried out, not what it computes, so that a resumed run may change it. ``positional``: a word of the command line
-    without a name goes here, as in Kaldi's tools."""
+    ``above`` it) to ``most`` (or ``below`` it), where these are given. ``counts``: how many
+    values a tuple may have. ``free``: the option says how or where a run is carried out, not what it computes, so that
+    a resumed run may change it. ``positional``: a word of the command line without a name goes here, as in Kaldi's
+    tools."""
     limits = Limits(least, above, most, below)
-    metadata = {"help": help, "choices": choices, "limits": limits, "free": free, "positional": positional}
+    metadata = {"help": help, "choices": choices, "limits": limits, "counts": counts}
+    metadata |= {"free": free, "positional": positional}
     if default is REQUIRED:
         return dataclasses.field(metadata=metadata, kw_only=True)
     return dataclasses.field(default=default, metadata=metadata)
@@ -93,7 +97,7 @@ def from_dict(settings: type[S], values: Mapping[str, Any]) -> S:
     fields = flatten(settings, chosen_names(settings, values))
     for key in values:
         if key not in fields:
-            raise AsitError(f"unknown option '{excerpt(key)}': {nearest(excerpt(key), fields)}")
+            raise AsitError(f"unknown option '{excerpt(key)}': {hint(key, fields)}")
     return _build(settings, values)
 
 
@@ -109,7 +113,8 @@ def to_dict(settings: Any, free: bool = True) -> dict[str, Any]:
             flat[f.name] = value.name
             flat.update(to_dict(value.settings, free))
         elif free or not f.metadata["free"]:
-            flat[f.name] = list(value) if isinstance(value, tuple) else value
+            single = isinstance(value, tuple) and len(value) == 1 and f.metadata["counts"]
+            flat[f.name] = value[0] if single else list(value) if isinstance(value, tuple) else value
     return flat
 
 
@@ -166,7 +171,7 @@ def kind(f: dataclasses.Field) -> Kind:
     """What the option accepts; a choice of component is text."""
     if "kind" in f.metadata:
         return Kind(str, choices=registry.names(f.metadata["kind"]))
-    return kind_of(f.type)._replace(choices=f.metadata["choices"], limits=f.metadata["limits"])
+    return kind_of(f.type)._replace(**{name: f.metadata[name] for name in ("choices", "limits", "counts")})
 
 
 def default(f: dataclasses.Field) -> Any:

@@ -7,6 +7,7 @@ import os
 from typing import Any, TypeVar
 
 from asit.config.fields import chosen_names, flatten, from_dict, kind
+from asit.config.former import hint
 from asit.config.values import from_yaml, shown
 from asit.config.yaml_text import compose
 from asit.errors import AsitError, excerpt, nearest
@@ -27,7 +28,7 @@ def load(settings: type[S], path: str | os.PathLike[str]) -> S:
     values = {}
     for key, (value, place) in found.items():
         if key not in fields:
-            raise AsitError(f"{place}: unknown option '{excerpt(key)}': {nearest(key, fields)}")
+            raise AsitError(f"{place}: unknown option '{excerpt(key)}': {hint(key, fields)}")
         values[key] = yaml_value(fields[key], key, value, place)
     try:
         return from_dict(settings, values)

@@ -42,6 +42,7 @@ class Kind(NamedTuple):
     optional: bool = False
     choices: Sequence[Any] | None = None
     limits: Limits = Limits()
+    counts: Sequence[int] | None = None  # of the elements; None: any number
 
     @property
     def expected(self) -> str:
@@ -84,8 +85,6 @@ def from_yaml(kind: Kind, value: Any) -> Any:
     """
     if kind.optional and isinstance(value, str) and value.lower() in NOTHING:
         return None
-    if kind.many and value is not None and not isinstance(value, list):
-        value = [value]
     if kind.element is not str and isinstance(value, list) and kind.many:
         value = [_from_word(kind, v) if isinstance(v, str) else v for v in value]
     elif kind.element is not str and isinstance(value, str):
@@ -94,16 +93,20 @@ def from_yaml(kind: Kind, value: Any) -> Any:
 
 
 def checked(kind: Kind, value: Any) -> Any:
-    """A value of the right type: whole numbers become floats, lists become tuples where the kind says so.
+    """A value of the right type: whole numbers become floats, lists and single values tuples where the kind says so.
 
     Raises:
         ValueError: expected one thing, found another.
     """
     if value is None and kind.optional:
         return None
+    if kind.many and value is not None and not isinstance(value, (list, tuple, dict)):
+        value = [value]
     if kind.many != isinstance(value, (list, tuple)):
         raise ValueError(f"expected {kind.expected}, found {shown(value)}")
     elements = [_element(kind, item) for item in (value if kind.many else [value])]
+    if kind.counts is not None and len(elements) not in kind.counts:
+        raise ValueError(f"expected {' or '.join(map(str, kind.counts))} values, found {len(elements)}")
     wrong = [e for e in elements if kind.choices is not None and e not in kind.choices]
     if wrong:
         known = [str(c) for c in kind.choices or ()]

@@ -15,23 +15,35 @@ import torch
 from torch import Tensor
 
 from asit.config import Options, option
+from asit.errors import AsitError
 
 
 @dataclass(frozen=True)
 class Settings(Options):
     """Augmentation in fine-tuning; every value of 0 switches its part off."""
 
-    mixup: float = option(
-        0.0, "share of the batches' clips that are mixed with another clip, in linear power", least=0, most=1
+    mixup: tuple[float, ...] = option(
+        (0.0, 10.0),
+        "share of the batches' clips that are mixed with another clip, in linear power; the mixing share is drawn from "
+        "Beta(a, a), a the second number",
+        least=0,
+        counts=(2,),
     )
-    mixup_alpha: float = option(10.0, "mixing share is drawn from Beta(alpha, alpha)", above=0)
-    freq_mask: int = option(0, "SpecAugment: largest number of neighbouring mel bins masked in a clip", least=0)
-    time_mask: int = option(0, "SpecAugment: largest number of neighbouring frames masked in a clip", least=0)
+    spec_augment: tuple[int, ...] = option(
+        (0, 0), "largest numbers of neighbouring mel bins and frames masked in a clip", least=0, counts=(2,)
+    )
     gain: float = option(0.0, "level change of a clip, uniform within plus or minus this many dB", least=0)
     roll: int = option(0, "circular shift of a clip in time, uniform within plus or minus this many frames", least=0)
     noise: float = option(
         0.0, "largest amplitude of uniform noise added to the normalised features (AST: 0.1)", least=0
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mixup[0] > 1 or not self.mixup[1]:
+            raise AsitError(
+                f"option 'mixup': expected a share of at most 1 and a positive second number, found {self.mixup}"
+            )
 
 
 def augment(
@@ -57,19 +69,20 @@ def augment(
         x = change_gain(x, lengths, settings.gain, std, generator)
     if settings.roll > 0:
         x = roll_time(x, lengths, settings.roll, generator)
-    if settings.mixup > 0:
+    share, alpha = settings.mixup
+    if share > 0:
         x, lengths, targets = mix(
             x,
             lengths,
             targets,
-            share=settings.mixup,
-            alpha=settings.mixup_alpha,
+            share=share,
+            alpha=alpha,
             mean=mean,
             std=std,
             generator=generator,
         )
-    if settings.freq_mask > 0 or settings.time_mask > 0:
-        x = spec_augment(x, lengths, settings.freq_mask, settings.time_mask, generator)
+    if any(settings.spec_augment):
+        x = spec_augment(x, lengths, *settings.spec_augment, generator)
     if settings.noise > 0:
         x = add_noise(x, lengths, settings.noise, generator)
     return x, lengths, targets

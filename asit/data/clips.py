@@ -8,12 +8,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
+from asit.config import Options, option
 from asit.data.features import Features
 from asit.data.sampler import Key
 from asit.data.targets import MultiHot
@@ -26,6 +28,13 @@ from asit.seeding import numpy_generator
 
 CACHE_BYTES = 2**30  # features of sets below this size stay in memory after the first pass
 LISTS_OF_MISSING = ("missing_utts", "failed_utts")  # "utt reason": without audio, without features
+
+
+@dataclass(frozen=True)
+class ClipSettings(Options):
+    """What is asked of the labelled clips."""
+
+    max_missing: float = option(0.05, "share of labelled utterances that may lack features", least=0, most=1, free=True)
 
 
 class Clips:

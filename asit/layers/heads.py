@@ -5,6 +5,7 @@ D width, K prototypes, N patches.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -51,18 +52,15 @@ class ProjectionHead(nn.Module):
         dim: width D of the tokens.
         hidden: width of the two hidden layers.
         bottleneck: width that is normalised.
-        cls_prototypes: K of the class token.
-        patch_prototypes: K of the patch tokens; 0 shares the class token's layer (v2).
+        prototypes: K of the class token and of the patch tokens; one number: they share a layer (v2).
         train_gain: see :class:`Prototypes`.
     """
 
-    def __init__(
-        self, dim: int, hidden: int, bottleneck: int, cls_prototypes: int, patch_prototypes: int, train_gain: bool
-    ) -> None:
+    def __init__(self, dim: int, hidden: int, bottleneck: int, prototypes: Sequence[int], train_gain: bool) -> None:
         super().__init__()
         self.mlp = _mlp([dim, hidden, hidden, bottleneck], gelu_last=False)
-        self.last_layer_cls = Prototypes(bottleneck, cls_prototypes, train_gain)
-        self.last_layer_patch = Prototypes(bottleneck, patch_prototypes, train_gain) if patch_prototypes else None
+        self.last_layer_cls = Prototypes(bottleneck, prototypes[0], train_gain)
+        self.last_layer_patch = Prototypes(bottleneck, prototypes[1], train_gain) if len(prototypes) == 2 else None
 
     def forward(self, cls: Tensor, patches: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Class tokens (B, D) to logits (B, K); patch tokens (..., D) to the factors of theirs.

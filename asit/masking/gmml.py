@@ -29,11 +29,12 @@ class Settings(Options):
     drop_ratio: float = option(
         0.5, "largest share of bins dropped; drawn from U(min(0.5, ratio), ratio) per clip", least=0, most=1
     )
-    replace_ratio: float = option(
-        0.3, "share of bins covered by blocks of another clip, when these are used", least=0, most=1
-    )
-    replace_prob: float = option(
-        0.5, "probability that a clip gets blocks of another clip instead of dropped ones", least=0, most=1
+    replace: tuple[float, ...] = option(
+        (0.3, 0.5),
+        "share of bins covered by blocks of another clip; probability that a clip has these instead of dropped ones",
+        least=0,
+        most=1,
+        counts=(2,),
     )
     fill: tuple[str, ...] = option(
         ("zeros",),
@@ -41,8 +42,9 @@ class Settings(Options):
         "all frames (frequency)",
         KINDS,
     )
-    align_frames: int = option(1, "blocks start and end at multiples of this many frames; 1 as published", least=1)
-    align_mels: int = option(1, "blocks start and end at multiples of this many bins; 1 as published", least=1)
+    align: tuple[int, ...] = option(
+        (1, 1), "blocks start and end at multiples of this many frames, bins; 1 1 as published", least=1, counts=(2,)
+    )
     unbiased: bool = option(False, "corrupt the borders as often as the middle; the published sampler does not")
 
 
@@ -65,16 +67,15 @@ def corrupt(clips: Tensor, settings: Settings, generator: torch.Generator) -> Co
     device = generator.device
     low = min(0.5, settings.drop_ratio)
     dropped = low + (settings.drop_ratio - low) * torch.rand(b, generator=generator, device=device)
-    alien = torch.rand(b, generator=generator, device=device) < settings.replace_prob
+    share, probability = settings.replace
+    alien = torch.rand(b, generator=generator, device=device) < probability
     if b == 1:
         alien[:] = False  # there is no other clip to take blocks from
-    targets = torch.where(alien, settings.replace_ratio, dropped)
+    targets = torch.where(alien, share, dropped)
     try:
-        blocks = sample_blocks(
-            targets, (t, f), (settings.align_frames, settings.align_mels), settings.unbiased, generator
-        )
+        blocks = sample_blocks(targets, (t, f), settings.align, settings.unbiased, generator)
     except ValueError as error:
-        raise AsitError(f"corruption of crops of {t} x {f}: {error}; change --align-frames/--align-mels") from None
+        raise AsitError(f"corruption of crops of {t} x {f}: {error}; change --align") from None
     mask, noisy = _masks(blocks, alien, (t, f), settings, generator)
     mask, noisy, alien = (x.to(clips.device)[:, None] for x in (mask, noisy, alien))
     other = (torch.arange(b, device=device) + torch.randint(1, max(b, 2), (b,), generator=generator, device=device)) % b

@@ -26,7 +26,7 @@ def entropy_warnings(logged: Mapping[str, float], ln_k: Mapping[str, float], ste
         if entropy > UNIFORM_SHARE * most:
             warnings.append(
                 f"{kind} teacher is almost uniform: entropy {entropy:.2f} of ln K = {most:.2f}; the distillation "
-                "teaches nothing. Lower --teacher-temp (and --teacher-temp-start) or the number of prototypes"
+                "teaches nothing. Lower --teacher-temp or the number of prototypes"
             )
         if of_mean < COLLAPSE_SHARE * most:
             warnings.append(

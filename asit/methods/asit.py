@@ -42,9 +42,11 @@ class Settings(Options):
     masking: Chosen = chosen("masking", "gmml", "corruption of the student's global views")
     head_hidden: int = option(2048, "hidden width of the projection head", least=1)
     head_bottleneck: int = option(256, "width that is L2-normalised before the prototypes", least=1)
-    cls_prototypes: int = option(8192, "prototypes K of the class token", least=2)
-    patch_prototypes: int = option(
-        0, "prototypes of the patch tokens; 0: the class token's layer serves both (v2)", least=0
+    prototypes: tuple[int, ...] = option(
+        (8192,),
+        "prototypes K of the class token and of the patch tokens; one number: one layer serves both (v2)",
+        least=2,
+        counts=(1, 2),
     )
     train_gain: bool = option(True, "train the gain of the weight-normed last layer (v2) or fix it at 1 (v1)")
     patch_share: float = option(
@@ -52,12 +54,18 @@ class Settings(Options):
     )
     rec_bottleneck: int = option(0, "last width of the reconstruction head; 0: D (v2); v1 has 128", least=0)
     reconstruct_all: bool = option(False, "reconstruct every bin instead of the corrupted ones")
-    global_weight: float = option(0.5, "weight of the global loss; v1 1, v2 0.5", least=0)
-    local_weight: float = option(0.5, "weight of the local loss; v1 1, v2 0.5", least=0)
-    reconstruction_weight: float = option(1.0, "weight of the reconstruction; v1 2, v2 1", least=0)
-    teacher_temp_start: float = option(0.04, "temperature of the teacher's softmax in the first epoch", above=0)
-    teacher_temp: float = option(0.07, "temperature of the teacher's softmax after its ramp", above=0)
-    teacher_temp_epochs: int = option(5, "epochs of the linear ramp of the teacher's temperature; v1 30, v2 5", least=0)
+    loss_weights: tuple[float, ...] = option(
+        (0.5, 0.5, 1.0),
+        "weights of the global loss, the local loss and the reconstruction; v1 1 1 2, v2 0.5 0.5 1",
+        least=0,
+        counts=(3,),
+    )
+    teacher_temp: tuple[float, ...] = option(
+        (0.04, 0.07, 5),
+        "temperature of the teacher's softmax; of three numbers: start, end, epochs of the linear ramp (v1 30, v2 5)",
+        above=0,
+        counts=(1, 3),
+    )
     teacher_momentum: float = option(0.996, "momentum of the teacher at the start; cosine to 1", least=0, most=1)
     freeze_last_layer: int = option(1, "epochs during which the prototypes are not trained", least=0)
     imagenet: str | None = option(None, "timm-format file of ImageNet ViT weights to start from (v2, optional)")
@@ -82,17 +90,16 @@ class ASiT(nn.Module):
         self.steps_per_epoch = steps_per_epoch
         self.student = _network(settings, frames, mels)
         self.teacher = EmaTeacher(self.student)
-        self.distils = settings.global_weight > 0 or settings.local_weight > 0
+        self.distils = any(settings.loss_weights[:2])
         if not self.distils:  # no gradient will come: neither the optimiser nor DDP is to wait for one
             self.student.projection.requires_grad_(False)
-        patch_prototypes = settings.patch_prototypes or settings.cls_prototypes
-        self.global_loss = GlobalDistillation(settings.cls_prototypes)
+        cls_prototypes, patch_prototypes = settings.prototypes[0], settings.prototypes[-1]
+        self.global_loss = GlobalDistillation(cls_prototypes)
         self.local_loss = LocalDistillation(patch_prototypes)
         self.reconstruction_loss = Reconstruction(settings.reconstruct_all)
-        self.ln_k = {"cls": math.log(settings.cls_prototypes), "patch": math.log(patch_prototypes)}
-        self.teacher_temp = EpochRamp(
-            settings.teacher_temp_start, settings.teacher_temp, settings.teacher_temp_epochs, steps_per_epoch
-        )
+        self.ln_k = {"cls": math.log(cls_prototypes), "patch": math.log(patch_prototypes)}
+        start, end, epochs = settings.teacher_temp if len(settings.teacher_temp) > 1 else settings.teacher_temp * 3
+        self.teacher_temp = EpochRamp(start, end, int(epochs), steps_per_epoch)
         self.teacher_momentum = Cosine(settings.teacher_momentum, 1.0, steps)  # to 1, as in DINO
         self.axes = Axes()  # of pictures; a run sets seconds and Hz
         self._corrupt = registry.load("masking", settings.masking.name).corrupt
@@ -146,11 +153,8 @@ class ASiT(nn.Module):
             global_ = self.global_loss(student.cls, teacher.cls, views, temperature)
             local_ = self.local_loss(student.patches, teacher.patches, temperature)
             reconstruction = self.reconstruction_loss(student.reconstruction, clean, mask)
-            total = (
-                settings.global_weight * global_["loss"]
-                + settings.local_weight * local_["loss"]
-                + settings.reconstruction_weight * reconstruction
-            )
+            weights = settings.loss_weights
+            total = weights[0] * global_["loss"] + weights[1] * local_["loss"] + weights[2] * reconstruction
         return {
             "loss": total,
             "global": global_["loss"].detach(),
@@ -168,7 +172,7 @@ class ASiT(nn.Module):
         output = self._wrapped[0](corrupted, project=False).reconstruction
         with torch.autocast(clean.device.type, enabled=False):
             loss = self.reconstruction_loss(output, clean, mask)
-        return {"loss": self.settings.reconstruction_weight * loss, "reconstruction": loss.detach()}
+        return {"loss": self.settings.loss_weights[2] * loss, "reconstruction": loss.detach()}
 
     def before_update(self, step: int) -> None:
         """Freeze the prototypes for the first epochs: no gradient, so that the optimiser leaves them alone."""
@@ -224,8 +228,7 @@ def _network(settings: Settings, frames: int, mels: int) -> PretrainingNetwork:
         width,
         settings.head_hidden,
         settings.head_bottleneck,
-        settings.cls_prototypes,
-        settings.patch_prototypes,
+        settings.prototypes,
         settings.train_gain,
     )
     reconstruction = ReconstructionHead(width, width, settings.rec_bottleneck or width, patch, stride)

@@ -16,8 +16,8 @@ from asit.models.vit import Tokens
 
 
 @dataclass(frozen=True)
-class HeadSettings(Options):
-    """Pooling and head of a fine-tuned model."""
+class PoolSettings(Options):
+    """From a backbone's tokens to an embedding of the clip."""
 
     pooling: str = option(
         "mean",
@@ -29,8 +29,14 @@ class HeadSettings(Options):
         "take the mean over each of this many equal stretches of the clip, side by side; keeps order, for words",
         least=1,
     )
-    freeze_backbone: bool = option(False, "train the head alone (linear probe)")
     probe_layer: int | None = option(None, "take the tokens after this many blocks; none: after all of them", least=0)
+
+
+@dataclass(frozen=True)
+class HeadSettings(PoolSettings):
+    """Pooling and head of a fine-tuned model."""
+
+    freeze_backbone: bool = option(False, "train the head alone (linear probe)")
 
 
 class Classifier(nn.Module):

@@ -39,7 +39,7 @@ def load_imagenet(model: VisionTransformer, path: str) -> None:
     state["patch_embed.proj.weight"] = state["patch_embed.proj.weight"].sum(dim=1, keepdim=True)
     side = math.isqrt(state["pos_embed"].shape[1] - 1)
     if side * side + 1 == state["pos_embed"].shape[1]:
-        state["pos_embed"] = fit_positions(state["pos_embed"], (side, side), model.grid, "interpolate")
+        state["pos_embed"] = fit_positions(state["pos_embed"], (side, side), model.grid)
     for name, value in state.items():
         if value.shape != own[name].shape:
             raise AsitError(

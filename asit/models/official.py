@@ -105,8 +105,7 @@ def import_model(settings: ImportSettings) -> dict[str, Any]:
         "embed_dim": width,
         "depth": depth,
         "heads": settings.heads or max(1, width // HEAD_WIDTH),
-        "patch_frames": patch_frames,
-        "patch_mels": patch_mels,
+        "patch": (patch_frames, patch_mels),
     }
     frames = patches // (MELS // patch_mels) * patch_frames
     try:

@@ -22,11 +22,9 @@ from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.io import json_object
 from asit.layers.pos_embed import fit_positions
-from asit.models import model_file
+from asit.models import former, model_file
 from asit.models.classifier import Classifier, HeadSettings
 
-# Options of earlier versions that files still name, with the one value that is left.
-FORMER_HEAD = {"head_norm": True, "head_dropout": 0.0}
 MOST_FRAMES, MOST_MELS = 1_000_000, 10_000  # of a network's input: nearly three hours; a hundred times what is usual
 
 
@@ -96,7 +94,7 @@ def load_backbone(path: str, *, from_scratch: bool, drop_path: float | None, cro
         pretrained = module.build(settings, facts.frames, facts.mels)
         _load_weights(pretrained, tensors, path)
         state = pretrained.state_dict()
-        state["pos_embed"] = fit_positions(state["pos_embed"], pretrained.grid, backbone.grid, settings.position_fit)
+        state["pos_embed"] = fit_positions(state["pos_embed"], pretrained.grid, backbone.grid)
         backbone.load_state_dict(state)
     return Backbone(backbone, metadata["model"], to_dict(settings), frames, front_end, provenance)
 
@@ -147,11 +145,7 @@ def load_model(path: str, device: torch.device | None = None) -> TrainedModel:
             if not isinstance(label, str):
                 raise AsitError(f"'labels': expected text, found {shown(label)}")
         task = component.Task(from_dict(component.Settings, facts.of("task_settings", dict)), labels)
-        stored = facts.of("head", dict)
-        for name, only in FORMER_HEAD.items():
-            if stored.get(name) == only:
-                del stored[name]
-        head = from_dict(HeadSettings, stored)
+        head = from_dict(HeadSettings, former.head(facts.of("head", dict)))
     tags = facts.of("tags", dict) if "tags" in metadata else {}
     for name in tags:
         json_object.member(tags, name, str, f"{path}: metadata: tags", model_file.REMEDY)
@@ -199,9 +193,7 @@ class _Facts:
         self.path, self.metadata = path, metadata
         with self.named():
             self.module = registry.load("models", self.of("model", str))
-            settings = self.of("model_settings", dict)
-            settings.pop("attention", None)  # files of earlier versions name a kernel, which changed no result
-            self.settings = from_dict(self.module.Settings, settings)
+            self.settings = from_dict(self.module.Settings, former.model(self.of("model_settings", dict)))
             self.front_end = FrontEnd(from_dict(FbankSettings, self.of("front_end", dict)), self._stats())
         self.frames, self.mels = self.of("frames", int), self.of("mels", int)
         for name, most in (("frames", MOST_FRAMES), ("mels", MOST_MELS)):

@@ -19,6 +19,7 @@ from asit.layers.patch_embed import PatchEmbed
 from asit.layers.pos_embed import fit_positions
 
 SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}  # width, depth, heads
+MLP_RATIO = 4.0  # hidden width of the blocks' MLP over D
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,20 @@ class Settings(Options):
     embed_dim: int = option(0, "width D; 0 takes it from size", least=0)
     depth: int = option(0, "number of blocks; 0 takes it from size", least=0)
     heads: int = option(0, "number of attention heads; 0 takes it from size", least=0)
-    mlp_ratio: float = option(4.0, "hidden width of the blocks' MLP over D", above=0)
-    patch_frames: int = option(16, "frames of a patch", least=1)
-    patch_mels: int = option(16, "mel bins of a patch; 0 means all of them (full-band patches)", least=0)
-    stride_frames: int = option(0, "frames between patches; 0 means patch_frames (no overlap)", least=0)
-    stride_mels: int = option(0, "mel bins between patches; 0 means patch_mels (no overlap)", least=0)
+    patch: tuple[int, ...] = option(
+        (16, 16), "frames and mel bins of a patch; 0 bins: all of them (full-band patches)", least=0, counts=(2,)
+    )
+    stride: tuple[int, ...] = option(
+        (0, 0), "frames and mel bins between patches; 0: as the patch (no overlap)", least=0, counts=(2,)
+    )
     drop_path: float = option(
         0.1, "stochastic depth of the last block; grows linearly from 0 over the depth", least=0, below=1
     )
-    position_fit: str = option(
-        "interpolate", "positions of a shorter input: interpolate the table or cut it", ["interpolate", "cut"]
-    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.patch[0]:
+            raise AsitError("option 'patch': expected at least one frame, found 0")
 
 
 class Tokens(NamedTuple):
@@ -58,14 +62,14 @@ def build(settings: Settings, frames: int, mels: int) -> VisionTransformer:
     """
     width, depth, heads = SIZES[settings.size]
     width, depth, heads = settings.embed_dim or width, settings.depth or depth, settings.heads or heads
-    patch = (settings.patch_frames, settings.patch_mels or mels)
-    stride = (settings.stride_frames or patch[0], settings.stride_mels or patch[1])
+    patch = (settings.patch[0], settings.patch[1] or mels)
+    stride = (settings.stride[0] or patch[0], settings.stride[1] or patch[1])
     if width % heads:
         raise AsitError(f"embed_dim {width} is not divisible by heads {heads}")
     if patch[0] > frames or patch[1] > mels:
         raise AsitError(
             f"a patch of {patch[0]} frames x {patch[1]} mels does not fit into an input of {frames} x {mels}; "
-            "lower patch_frames or patch_mels, or lengthen the crop"
+            "lower --patch, or lengthen the crop"
         )
     if stride[0] > patch[0] or stride[1] > patch[1]:
         raise AsitError(f"stride {stride} exceeds the patch {patch}: bins between patches would never be seen")
@@ -86,7 +90,6 @@ class VisionTransformer(nn.Module):
         heads: int,
     ) -> None:
         super().__init__()
-        self.settings = settings
         self.input_size = input_size
         self.embed_dim = width
         self.num_layers = depth
@@ -95,7 +98,7 @@ class VisionTransformer(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.grid[0] * self.grid[1], width))
         rates = [settings.drop_path * i / max(1, depth - 1) for i in range(depth)]
-        self.blocks = nn.ModuleList(Block(width, heads, settings.mlp_ratio, rate) for rate in rates)
+        self.blocks = nn.ModuleList(Block(width, heads, MLP_RATIO, rate) for rate in rates)
         self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
         for parameter in (self.cls_token, self.pos_embed):
             nn.init.trunc_normal_(parameter, std=0.02)
@@ -131,7 +134,7 @@ class VisionTransformer(nn.Module):
                 f"found {mels} bins x {frames} frames"
             )
         x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), self.patch_embed(x)], dim=1)
-        return x + fit_positions(self.pos_embed, self.grid, grid, self.settings.position_fit), grid
+        return x + fit_positions(self.pos_embed, self.grid, grid), grid
 
     def _valid(self, lengths: Tensor, grid: tuple[int, int]) -> Tensor:
         starts = torch.arange(grid[0], device=lengths.device) * self.patch_embed.stride[0]

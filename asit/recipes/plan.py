@@ -27,7 +27,7 @@ FINETUNED = {
 OF_TRIALS = ("pretrained", "scratch")  # systems that learn to embed speakers, which trials compare
 # system that trains no network, a command and a kind of its own -> options that it takes from the configuration
 UNTRAINED = {
-    "knn": ("task", "pooling", "pool_slices", "probe_layer", "crop_frames", "scoring", "eval_batch"),
+    "knn": ("task", "pooling", "pool_slices", "probe_layer", "crop_frames", "scoring"),
     "baseline": ("task",),
 }
 SYSTEMS = (*FINETUNED, *UNTRAINED)
@@ -145,7 +145,7 @@ def read_plan(path: str) -> Plan:
         raise AsitError(f"{folds_place}: expected 'folds' to be a list such as [1, 2, 3], found {folds!r}")
     pretrainings, where = content.get("pretrainings", ({"": {}}, path))
     if not isinstance(pretrainings, dict) or not all(isinstance(options, dict) for options in pretrainings.values()):
-        example = "pretrainings: {full: {}, 'global only': {local_weight: 0}}"
+        example = "pretrainings: {full: {}, 'without local': {loss_weights: [0.5, 0, 1]}}"
         raise AsitError(f"{where}: expected names with options, as in {example}, found {excerpt(pretrainings)}")
     if WITHOUT in pretrainings or len({_folder(str(name)) for name in pretrainings}) < max(1, len(pretrainings)):
         raise AsitError(f"{where}: expected names with folders of their own, and not '{WITHOUT}'; rename one")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from asit import registry
-from asit.config import REQUIRED, Chosen, Options, chosen, option, to_dict
-from asit.data.clips import Clips
+from asit.config import REQUIRED, Chosen, Options, chosen, group, option, to_dict
+from asit.data.clips import Clips, ClipSettings
 from asit.errors import AsitError
 from asit.features.stats import Stats
 from asit.kaldi.data_dir import DataDir
@@ -35,7 +35,7 @@ class Settings(Options):
     out_dir: str = option(REQUIRED, "folder for metrics.json and predictions")
     deltas: bool = option(False, "also the mean absolute change between neighbouring frames")
     tags: tuple[str, ...] = option((), f"name=value words for the report; system is '{SYSTEM}' unless given")
-    max_missing: float = option(0.05, "share of labelled utterances that may lack features")
+    clips: ClipSettings = group(ClipSettings)
     task: Chosen = chosen("tasks", "classification", "kind of task")
 
 
@@ -62,7 +62,7 @@ def baseline(settings: Settings) -> Record:
     train_dir = DataDir(settings.train_dir)
     task = registry.load("tasks", settings.task.name).Task(settings.task.settings, list(train_dir.labels))
     paths = {"train": settings.train_dir, "valid": settings.valid_dir, "test": settings.test_dir}
-    sets = {name: Clips(path, task, UNUSED, settings.max_missing) for name, path in paths.items() if path}
+    sets = {name: Clips(path, task, UNUSED, settings.clips.max_missing) for name, path in paths.items() if path}
     inputs = {
         name: np.stack([statistics(feats, settings.deltas) for feats in clips.whole()]) for name, clips in sets.items()
     }

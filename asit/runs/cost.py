@@ -25,7 +25,7 @@ def seconds_per_update(settings: PretrainSettings, mels: int) -> float:
     """
     train, crops = settings.train, settings.crops
     torch.set_num_threads(train.threads or torch.get_num_threads())
-    device = pick_device(train.ngpu)
+    device = pick_device(train.gpus)
     learner = build_learner(settings, mels, UPDATES + 1, UPDATES + 1)
     learner.to(device).train()
     optimizer = torch.optim.AdamW(param_groups(learner.trained_module()), lr=1e-4, fused=True)

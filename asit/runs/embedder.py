@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from asit.config import Options, group, option
+from asit.config import group, option
 from asit.data.features import Features
 from asit.errors import AsitError
 from asit.models import model_file
-from asit.models.classifier import Classifier, HeadSettings
+from asit.models.classifier import Classifier, HeadSettings, PoolSettings
 from asit.models.trained import FrontEnd, check_front_end, load_backbone, load_model
 from asit.runs import windows
 from asit.runs.windows import WindowSettings
@@ -23,18 +23,12 @@ from asit.train.processes import use_threads
 
 
 @dataclass(frozen=True)
-class EmbedderSettings(Options):
-    """From clip to embedding. A fine-tuned model has its own pooling; what is said of bare backbones is not for it."""
+class EmbedderSettings(PoolSettings):
+    """From clip to embedding. A fine-tuned model has its own pooling, layer and window: what is said of them here,
+    and of random weights, is for a bare backbone."""
 
-    pooling: str = option("mean", "of a bare backbone: class token, mean of patches, both", ["cls", "mean", "cls+mean"])
-    pool_slices: int = option(
-        1, "of a bare backbone: take the mean over each of this many equal stretches, side by side", least=1
-    )
-    probe_layer: int | None = option(
-        None, "of a bare backbone: tokens after this many blocks; none: after all of them", least=0
-    )
-    crop_frames: int = option(0, "of a bare backbone: frames of a window; 0: as in pretraining", least=0)
-    from_scratch: bool = option(False, "of a bare backbone: use random weights, as a control without training")
+    crop_frames: int = option(0, "frames of a window; 0: as in pretraining", least=0)
+    from_scratch: bool = option(False, "use random weights, as a control without training")
     seed: int = option(0, "seed of the random weights")
     ngpu: int | None = option(None, "GPUs to use; 0: CPU; none: one if there is one, else CPU")
     threads: int = option(0, "CPU threads; 0: all cores")
@@ -75,9 +69,7 @@ class Embedder:
         backbone = load_backbone(
             path, from_scratch=settings.from_scratch, drop_path=0.0, crop_frames=settings.crop_frames
         )
-        head = HeadSettings(
-            pooling=settings.pooling, pool_slices=settings.pool_slices, probe_layer=settings.probe_layer
-        )
+        head = HeadSettings(settings.pooling, settings.pool_slices, settings.probe_layer)
         self._network = Classifier(backbone.module, 2, head).eval().to(self.device)
         self.front_end, self._frames = backbone.front_end, backbone.frames
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from asit.config import REQUIRED, Options, group, option
-from asit.data.clips import Clips
+from asit.data.clips import Clips, ClipSettings
 from asit.io.atomic import write_text
 from asit.kaldi.table import write_table
 from asit.models.trained import check_front_end, load_model
@@ -33,7 +33,7 @@ class Settings(Options):
     data_dir: str = option(REQUIRED, "data directory with feats.scp, utt2label and conf/fbank.yaml")
     out_dir: str = option(REQUIRED, "folder for metrics.json, predictions and the confusion matrix")
     tags: tuple[str, ...] = option((), "name=value words for the report, beside those of the model")
-    max_missing: float = option(0.05, "share of labelled utterances that may lack features")
+    clips: ClipSettings = group(ClipSettings)
     ngpu: int | None = option(None, "GPUs to use; 0: CPU; none: one if there is one, else CPU")
     threads: int = option(0, "CPU threads; 0: all cores")
     windows: WindowSettings = group(WindowSettings)
@@ -50,7 +50,7 @@ def evaluate(settings: Settings) -> Record:
     use_threads(settings.threads, 1)
     model = load_model(settings.model, pick_device(settings.ngpu))
     check_front_end(model.front_end, settings.data_dir, settings.model)
-    clips = Clips(settings.data_dir, model.task, model.front_end.stats, settings.max_missing)
+    clips = Clips(settings.data_dir, model.task, model.front_end.stats, settings.clips.max_missing)
     scores = windows.score(model.classifier, model.task, clips.whole(), model.front_end, model.frames, settings.windows)
     return write_result(
         settings.out_dir,

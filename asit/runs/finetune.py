@@ -13,7 +13,7 @@ import torch
 
 from asit import registry
 from asit.config import REQUIRED, Chosen, Options, chosen, group, option
-from asit.data.clips import Clips, collate_clips
+from asit.data.clips import Clips, ClipSettings, collate_clips
 from asit.data.targets import MultiHot
 from asit.errors import AsitError
 from asit.features.stats import Stats
@@ -56,10 +56,10 @@ class Settings(Options):
     layer_decay: float = option(1.0, "learning rate of a block over that of the next block", above=0, most=1)
     balance_classes: bool = option(False, "draw clips with replacement so that all classes are equally frequent")
     eval_every: int = option(0, "updates between validations, at ends of epochs; 0: after each epoch", least=0)
-    max_missing: float = option(0.05, "share of labelled utterances that may lack features", least=0, most=1, free=True)
     tags: tuple[str, ...] = option(
         (), "name=value words for the report; task, system and seed have defaults", free=True
     )
+    clips: ClipSettings = group(ClipSettings)
     task: Chosen = chosen("tasks", "classification", "kind of task")
     head: HeadSettings = group(HeadSettings)
     tuner: FineTunerSettings = group(FineTunerSettings)
@@ -102,7 +102,7 @@ def _finetune(settings: Settings, run: Run) -> None:
         if path:
             check_front_end(backbone.front_end, path, settings.init)
             stats, frames = backbone.front_end.stats, backbone.frames
-            sets[name] = Clips(path, task, stats, settings.max_missing, frames=frames, seed=train.seed)
+            sets[name] = Clips(path, task, stats, settings.clips.max_missing, frames=frames, seed=train.seed)
             log.info("%s: %d of %d clips of %s", name, len(sets[name]), sets[name].expected, path)
     targets = sets["train"].training_targets()
     run.draw(len(targets), class_weights(targets) if settings.balance_classes else None)

@@ -17,7 +17,7 @@ import numpy as np
 
 from asit import registry
 from asit.config import REQUIRED, Chosen, Options, chosen, group, option, to_dict
-from asit.data.clips import Clips
+from asit.data.clips import Clips, ClipSettings
 from asit.errors import AsitError
 from asit.kaldi.data_dir import DataDir
 from asit.models.trained import check_front_end
@@ -44,7 +44,7 @@ class Settings(Options):
     k: tuple[int, ...] = option((1, 5, 10, 20, 50, 100, 200), "numbers of neighbours to choose from", least=1)
     knn_temperature: float = option(0.07, "a neighbour's vote weighs exp(cosine / this)", above=0)
     tags: tuple[str, ...] = option((), f"name=value words for the report; system is '{SYSTEM}' unless given")
-    max_missing: float = option(0.05, "share of labelled utterances that may lack features", least=0, most=1)
+    clips: ClipSettings = group(ClipSettings)
     task: Chosen = chosen("tasks", "classification", "kind of task")
     embedder: EmbedderSettings = group(EmbedderSettings)
 
@@ -70,7 +70,7 @@ def knn(settings: Settings) -> Record:
 
     def embedded(path: str) -> tuple[Clips, np.ndarray]:
         check_front_end(embedder.front_end, path, settings.model)
-        clips = Clips(path, task, embedder.front_end.stats, settings.max_missing)
+        clips = Clips(path, task, embedder.front_end.stats, settings.clips.max_missing)
         return clips, unit_length(embedder.vectors(clips.whole()))
 
     train, memory = embedded(settings.train_dir)

@@ -95,7 +95,7 @@ def picture_axes(features: Features) -> Axes:
 def worries(settings: PretrainSettings, crops: Crops, steps: int) -> list[str]:
     """What is known to make pretraining useless or harmful, found before it starts."""
     found = []
-    if crops.hours < SMALL_POOL_HOURS and getattr(settings.method.settings, "cls_prototypes", 0) > FEW_PROTOTYPES:
+    if crops.hours < SMALL_POOL_HOURS and getattr(settings.method.settings, "prototypes", (0,))[0] > FEW_PROTOTYPES:
         found.append(
             f"the pool is {crops.hours:.2f} hours; under {SMALL_POOL_HOURS:g} the published settings learn little: "
             "use settings for a small corpus (full-band patches, small head, sharper teacher; egs/mini/conf)"

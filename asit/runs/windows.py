@@ -19,6 +19,7 @@ from asit.errors import AsitError
 from asit.models.classifier import mask_needed
 from asit.models.trained import FrontEnd
 
+BATCH = 64  # windows scored at once
 OVERLAP = 0.5  # least overlap of neighbouring windows, as a share of a window
 Forward = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -30,7 +31,6 @@ class WindowSettings(Options):
     scoring: str = option(
         "windows", "long clips: mean over windows, or whole at once with interpolated positions", ["windows", "whole"]
     )
-    eval_batch: int = option(64, "windows scored at once", least=1, free=True)
 
 
 def window_starts(frames: int, window: int, overlap: float) -> list[int]:
@@ -90,7 +90,7 @@ def apply(
             piece = feats if whole else feats[start : start + frames]
             length = max(frames, len(piece))
             waiting.setdefault(length, []).append((number, piece))
-            if len(waiting[length]) == settings.eval_batch:
+            if len(waiting[length]) == BATCH:
                 flush(length)
     for length in list(waiting):
         flush(length)

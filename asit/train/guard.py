@@ -12,6 +12,7 @@ from asit.errors import AsitError
 from asit.train.distributed import largest_
 
 log = logging.getLogger(__name__)
+BAD_STEPS = 5  # updates with a non-finite loss or gradient that a run skips before it stops
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Guard:
         if self.count > self.budget:
             raise AsitError(
                 f"step {bad[-1].step}: {self.count} updates had a non-finite loss or gradient "
-                f"(--bad-steps {self.budget}); clips of the last one: {' '.join(bad[-1].utts)}. Look at these clips, "
+                f"({self.budget} are skipped); clips of the last one: {' '.join(bad[-1].utts)}. Look at these clips, "
                 "lower --lr, or use --precision fp32; the last good checkpoint is kept"
             )
         return len(bad)

@@ -27,7 +27,7 @@ from asit.train.checkpoint import CheckpointDir
 from asit.train.clipping import clip_gradients
 from asit.train.compiling import compile_blocks
 from asit.train.distributed import Place
-from asit.train.guard import Guard
+from asit.train.guard import BAD_STEPS, Guard
 from asit.train.learner import Batch, Learner, Stateful
 from asit.train.optimizer import Optimizer
 from asit.train.param_groups import param_groups
@@ -82,7 +82,7 @@ class Loop:
         self.generator = torch.Generator(device=place.device)
         self.checkpoints = CheckpointDir(self.out_dir / "checkpoints")
         # A run of bad steps only has learned nothing.
-        self.guard = Guard(self.module, min(settings.bad_steps, self.total - 1))
+        self.guard = Guard(self.module, min(BAD_STEPS, self.total - 1))
         self.step = 0
         self._names: list[str] = []  # of the logged losses, the same at every step
         self._sums: Tensor | None = None  # of the losses since the last log line, and the number of good steps
@@ -106,6 +106,7 @@ class Loop:
         progress = Progress(first, self.total)
         stream = self.batches.run(first, self.total)
         saved_at = time.monotonic()
+        minutes, every = (*self.settings.save, 0)[:2]
         try:
             with StopRequest() as stop:
                 while self.step < self.total:
@@ -119,8 +120,8 @@ class Loop:
                     if told := progress.cost(self.step):
                         log.info("%s", told)
                     self._report(batch, logs, progress)
-                    late = 0 < self.settings.save_minutes * 60 < time.monotonic() - saved_at
-                    due = self.settings.save_every > 0 and self.step % self.settings.save_every == 0
+                    late = 0 < minutes * 60 < time.monotonic() - saved_at
+                    due = every > 0 and self.step % every == 0
                     stopped, save = distributed.any_rank(bool(stop.received), late and self.place.main)
                     if stopped or save or due or self.step == self.total:
                         self.save()
@@ -157,7 +158,7 @@ class Loop:
             values = torch.stack([value.detach().float() for value in losses.values()]) / accum
             total = total + values
             utts += batch.get("utts", [])
-        norms = clip_gradients(self.optimizer.gradients(), self.settings.clip_grad, self.settings.clip_mode)
+        norms = clip_gradients(self.optimizer.gradients(), *self.settings.clip_grad)
         bad = self.guard.judge(step, dict(zip(losses, total, strict=True)), norms, utts)
         if device.type == "cpu":  # where looking costs nothing; the optimiser skips a bad step either way
             self.guard.settle()

@@ -13,11 +13,9 @@ import torch
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def wanted(ngpu: int | None, num_procs: int) -> int:
-    """Ranks that the options ask for on this machine; 1 when this process is a rank already."""
-    if "RANK" in os.environ:
-        return 1
-    return ngpu if ngpu else max(1, num_procs if ngpu == 0 or not torch.cuda.is_available() else 1)
+def wanted(processes: int) -> int:
+    """Ranks to start for so many processes on this machine; 1 when this process is a rank already."""
+    return 1 if "RANK" in os.environ else processes
 
 
 def launch(count: int, module: str, arguments: Sequence[str]) -> int:

@@ -40,7 +40,7 @@ def opened(settings: Any) -> Iterator[Run]:
     with signals.leave_at_once():
         ranks_here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
         threads = processes.use_threads(settings.train.threads, ranks_here)
-        place, out_dir = distributed.join(settings.train.ngpu), Path(settings.out_dir)
+        place, out_dir = distributed.join(settings.train.gpus), Path(settings.out_dir)
         try:
             with DirLock(out_dir) if place.main else nullcontext():
                 start_log(out_dir, place.main)

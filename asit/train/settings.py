@@ -26,21 +26,31 @@ class TrainSettings(Options):
     epoch_samples: int = option(0, "clips per epoch when drawing with replacement; 0: as many as there are", least=0)
 
     optimizer: str = option("adamw", "adamw, or adam with L2 penalty (AST)", choices=("adamw", "adam"))
-    lr: float = option(5e-4, "peak learning rate for a global batch of lr_batch clips", least=0)
-    lr_batch: int = option(256, "the learning rate is lr x global batch / lr_batch; 0: lr as given", least=0)
-    lr_schedule: str = option("cosine", "after the warm-up", choices=("cosine", "step", "constant"))
-    min_lr: float = option(1e-6, "where the cosine ends (not scaled with the batch)", least=0)
-    lr_factor: float = option(0.85, "step schedule: multiply by this", least=0)
-    lr_factor_from: int = option(5, "step schedule: first epoch (from 0) with a lowered rate", least=0)
-    lr_factor_every: int = option(1, "step schedule: epochs between two cuts", least=1)
-    warmup_epochs: float = option(10.0, "epochs of linear warm-up from 0 (used when warmup_steps is none)", least=0)
-    warmup_steps: int | None = option(None, "updates of linear warm-up from 0; none: given by warmup_epochs", least=0)
-    weight_decay: tuple[float, ...] = option(
-        (0.04, 0.4), "weight decay; of two values a cosine goes from one to the other", least=0
+    lr: tuple[float, ...] = option(
+        (5e-4, 256),
+        "peak learning rate; of two values for a global batch of the second, else as given",
+        counts=(1, 2),
+        least=0,
     )
-    betas: tuple[float, ...] = option((0.9, 0.999), "Adam's two decay rates", least=0, below=1)
-    clip_grad: float = option(3.0, "largest gradient norm; 0: no clipping", least=0)
-    clip_mode: str = option("tensor", "norm of each parameter tensor, or of all together", choices=("tensor", "global"))
+    min_lr: float = option(1e-6, "where the cosine ends (not scaled with the batch)", least=0)
+    lr_factor: tuple[float, ...] | None = option(
+        None,
+        "instead of the cosine: factor, first epoch (from 0) with a lowered rate, epochs between two cuts; without the "
+        "last two: 1 1; 1 alone is a constant rate",
+        least=0,
+        counts=(1, 3),
+    )
+    warmup: float = option(0.1, "linear warm-up from 0: a share of the run if below 1, else updates", least=0)
+    weight_decay: tuple[float, ...] = option(
+        (0.04, 0.4), "weight decay; of two values a cosine goes from one to the other", least=0, counts=(1, 2)
+    )
+    betas: tuple[float, ...] = option((0.9, 0.999), "Adam's two decay rates", least=0, below=1, counts=(2,))
+    clip_grad: tuple[float, ...] = option(
+        (3.0,),
+        "largest norm of each tensor's gradient and, of two values, of all together; 0: no clipping",
+        least=0,
+        counts=(1, 2),
+    )
 
     precision: str = option(
         "auto", "arithmetic of the forward pass; auto: bf16 (autocast) where the hardware has it", choices=CHOICES
@@ -54,10 +64,13 @@ class TrainSettings(Options):
         "memory, one more forward pass",
         free=True,
     )
-    ngpu: int | None = option(
-        None, "GPUs on this machine; 0: CPU; none: one if there is one, else CPU", least=0, free=True
+    ngpu: tuple[int, ...] | None = option(
+        None,
+        "GPUs on this machine; none: one if there is one, else CPU; 0: CPU, with a second number that many processes",
+        least=0,
+        counts=(1, 2),
+        free=True,
     )
-    num_procs: int = option(1, "processes when training on the CPU (gloo)", least=1, free=True)
     threads: int = option(0, "CPU threads per process; 0: all cores shared among the processes", least=0, free=True)
     num_workers: int = option(
         1, "data-loading processes per training process; 0: load in the training process", least=0, free=True
@@ -71,46 +84,50 @@ class TrainSettings(Options):
     seed: int = option(0, "everything random in the run derives from this number")
 
     log_every: int = option(50, "updates between two log lines", least=1, free=True)
-    save_every: int = option(
-        0, "updates between two checkpoints; 0: by save_minutes only (and at the end)", least=0, free=True
-    )
-    save_minutes: float = option(
-        10.0, "minutes between two checkpoints; 0: by save_every only (and at the end)", least=0, free=True
+    save: tuple[float, ...] = option(
+        (10.0,),
+        "minutes between two checkpoints and, of two values, updates between them; 0: not by this one",
+        least=0,
+        counts=(1, 2),
+        free=True,
     )
     tensorboard: bool = option(True, "write TensorBoard event files", free=True)
-    bad_steps: int = option(
-        5, "updates with a non-finite loss or gradient to skip before the run stops", least=0, free=True
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.betas) != 2:
-            raise AsitError(f"--betas: expected two numbers, found {len(self.betas)}")
-        if len(self.weight_decay) not in (1, 2):
-            raise AsitError(f"--weight-decay: expected one or two numbers, found {len(self.weight_decay)}")
+        for name, wrong in (("lr", self.lr[1:]), ("lr_factor", (self.lr_factor or ())[2:])):
+            if wrong and wrong[0] < 1:
+                raise AsitError(f"option '{name}': expected at least 1 as the last number, found {wrong[0]:g}")
+
+    @property
+    def gpus(self) -> int | None:
+        """GPUs on this machine; None: one if there is one."""
+        return None if self.ngpu is None else self.ngpu[0]
+
+    @property
+    def processes(self) -> int:
+        """Training processes on this machine: one for each GPU, or as many as were asked for on the CPU."""
+        return self.gpus or (max(1, self.ngpu[1]) if self.ngpu is not None and len(self.ngpu) == 2 else 1)
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Optimiser updates of the whole run."""
         return self.steps if self.steps is not None else self.epochs * steps_per_epoch
 
     def peak_lr(self, global_batch: int) -> float:
-        """The learning rate after warm-up: linear in the global batch unless ``lr_batch`` is 0."""
-        return self.lr * global_batch / self.lr_batch if self.lr_batch else self.lr
+        """The learning rate after warm-up: linear in the global batch where ``lr`` names the batch that it is for."""
+        return self.lr[0] * global_batch / self.lr[1] if len(self.lr) == 2 else self.lr[0]
 
     def lr_of_step(self, steps_per_epoch: int, global_batch: int) -> Schedule:
         """The learning rate by step."""
         total = self.total_steps(steps_per_epoch)
-        warmup = self.warmup_steps
-        if warmup is None:
-            warmup = round(self.warmup_epochs * steps_per_epoch)
+        warmup = round(self.warmup * total if self.warmup < 1 else self.warmup)
         if warmup >= total > 1:
-            raise AsitError(f"warm-up of {warmup} updates in a run of {total}: lower --warmup-steps or --warmup-epochs")
+            raise AsitError(f"warm-up of {warmup} updates in a run of {total}: lower --warmup")
         peak = self.peak_lr(global_batch)
-        if self.lr_schedule == "cosine":
+        if self.lr_factor is None:
             return Cosine(peak, self.min_lr, total, warmup)
-        if self.lr_schedule == "step":
-            return StepDecay(peak, self.lr_factor, self.lr_factor_from, self.lr_factor_every, steps_per_epoch, warmup)
-        return Constant(peak, warmup)
+        factor, first, every = self.lr_factor if len(self.lr_factor) == 3 else (self.lr_factor[0], 1, 1)
+        return StepDecay(peak, factor, int(first), int(every), steps_per_epoch, warmup)
 
     def weight_decay_of_step(self, steps_per_epoch: int) -> Schedule:
         """The weight decay by step."""

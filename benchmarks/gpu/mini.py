@@ -20,7 +20,7 @@ from part import ROOT, Part, Table, call
 
 MINI = ROOT / "egs/mini"
 LEAST = 4.0  # points; the deviation over three seeds may be small by chance
-TOY = ["--steps", "2", "--warmup-steps", "1", "--batch-size", "4"]
+TOY = ["--steps", "2", "--warmup", "1", "--batch-size", "4"]
 
 
 def expected() -> dict[tuple[str, str, str], tuple[float, float]]:

@@ -28,13 +28,13 @@ from asit.train.checkpoint import CheckpointDir
 STEPS, KILLS = 24, (8, 7)  # updates of a run; at which update of each process it is killed
 LOSSES = ("loss", "global", "local", "reconstruction")
 CONFIG = {
-    "embed_dim": 32, "depth": 2, "heads": 2, "patch_frames": 4, "patch_mels": 0, "head_hidden": 16,
-    "head_bottleneck": 8, "cls_prototypes": 12, "patch_prototypes": 10, "freeze_last_layer": 0, "global_frames": 32,
-    "local_frames": 16, "local_crops": 1, "short_clips": "skip", "steps": STEPS, "lr": 1e-3, "lr_batch": 0,
-    "warmup_steps": 1, "threads": 1, "num_workers": 1, "log_every": 1, "save_every": 5, "tensorboard": False,
+    "embed_dim": 32, "depth": 2, "heads": 2, "patch": [4, 0], "head_hidden": 16,
+    "head_bottleneck": 8, "prototypes": [12, 10], "freeze_last_layer": 0, "global_frames": 32,
+    "local_frames": 16, "local_crops": 1, "short_clips": "skip", "steps": STEPS, "lr": 1e-3,
+    "warmup": 1, "threads": 1, "num_workers": 1, "log_every": 1, "save": [0, 5], "tensorboard": False,
 }  # fmt: skip
 # Nothing that would be drawn for each process apart.
-SAME = {"drop_path": 0.0, "drop_ratio": 0, "replace_prob": 0, "reconstruct_all": True, "precision": "fp32"}
+SAME = {"drop_path": 0.0, "drop_ratio": 0, "replace": [0, 0], "reconstruct_all": True, "precision": "fp32"}
 LIMIT = 100  # seconds of one process
 
 

@@ -110,8 +110,8 @@ def loading(part: Part, size: str, variant: str, batch: int) -> None:
     updates, every = (4, 2) if part.tiny else (40, 10)
     options = {"size": size, **VARIANTS[variant], **(TOY if part.tiny else {})}
     options |= {"global_frames": 64 if part.tiny else 592, "local_frames": 32 if part.tiny else 192}
-    options |= {"local_crops": 4 if variant == "v2" else 0, "batch_size": batch, "steps": updates, "warmup_steps": 1}
-    options |= {"log_every": every, "num_workers": 1 if part.tiny else 12, "save_minutes": 0, "ngpu": int(part.on_gpu)}
+    options |= {"local_crops": 4 if variant == "v2" else 0, "batch_size": batch, "steps": updates, "warmup": 1}
+    options |= {"log_every": every, "num_workers": 1 if part.tiny else 12, "ngpu": int(part.on_gpu)}
     options |= {"tensorboard": "false"}
     with tempfile.TemporaryDirectory() as home:
         frames = (100, 101) if part.tiny else (998, 999)

@@ -24,8 +24,8 @@ parse_options "$@"
 exp=exp data=data fbank=fbank
 if $quick; then
     exp=exp_quick data=exp_quick/data fbank=exp_quick/fbank
-    pretrain_args="--steps 30 --warmup-steps 5 $pretrain_args"
-    finetune_args="--steps 20 --warmup-steps 4 --eval-every 10 --epoch-samples 320 $finetune_args"
+    pretrain_args="--steps 30 --warmup 5 $pretrain_args"
+    finetune_args="--steps 20 --warmup 4 --eval-every 10 --epoch-samples 320 $finetune_args"
 fi
 open_experiment
 sets=() && list_runs sets --runs "$runs" --list all

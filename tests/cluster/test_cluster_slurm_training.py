@@ -19,15 +19,14 @@ SETTINGS = """
 embed_dim: 16
 depth: 1
 heads: 2
-patch_frames: 4
-patch_mels: 0
+patch: [4, 0]
 head_hidden: 16
 head_bottleneck: 8
-cls_prototypes: 12
+prototypes: 12
 patch_share: 1.0
 drop_path: 0.0
 drop_ratio: 0.0
-replace_ratio: 0.0
+replace: [0, 0.5]
 reconstruct_all: true
 global_frames: 32
 local_frames: 16
@@ -35,13 +34,12 @@ local_crops: 1
 short_clips: skip
 draw: length
 lr: 1e-3
-lr_batch: 0
 threads: 1
 num_workers: 0
 ngpu: 0
 precision: fp32
 log_every: 1
-warmup_steps: 2
+warmup: 2
 tensorboard: false
 """
 STEPS = 120
@@ -57,7 +55,7 @@ def home(tmp_path_factory):
 
 def command(out, steps, batch):
     words = ["asit-pretrain", "--config", "conf.yaml", "--data-dir", "data/my pool", "--out-dir", out]
-    return [*words, "--steps", steps, "--batch-size", batch, "--save-every", 20]
+    return [*words, "--steps", steps, "--batch-size", batch, "--save", 0, 20]
 
 
 def losses(home, out):
@@ -72,7 +70,7 @@ def reach(home, out, step, process):
 @pytest.fixture(scope="module")
 def whole(home, slurm):
     """An uninterrupted run of two processes on this machine, without a scheduler."""
-    finish(start(slurm, home, *command("whole", STEPS, 2), "--num-procs", 2))
+    finish(start(slurm, home, *command("whole", STEPS, 2), "--ngpu", 0, 2))
     return losses(home, "whole")
 
 

@@ -23,8 +23,8 @@ KINDS = {"masking": MASKINGS, "losses": LOSSES, "models": MODELS, "methods": MET
 ALL = [(kind, name) for kind, names in KINDS.items() for name in names]
 
 T, F = 64, 32
-SMALL = {"embed_dim": 16, "depth": 2, "heads": 2, "patch_frames": 8, "patch_mels": 8, "drop_path": 0.0}
-SMALL_METHOD = {"head_hidden": 16, "head_bottleneck": 8, "cls_prototypes": 12}
+SMALL = {"embed_dim": 16, "depth": 2, "heads": 2, "patch": (8, 8), "drop_path": 0.0}
+SMALL_METHOD = {"head_hidden": 16, "head_bottleneck": 8, "prototypes": (12,)}
 
 
 @pytest.mark.parametrize(("kind", "names"), [("masking", MASKINGS), ("losses", LOSSES), ("methods", METHODS)])

@@ -25,12 +25,12 @@ from same_run import logged
 from asit.train.run_log import read_metrics
 
 UTTS = [f"s{i % 2}-{i:02d}" for i in range(8)]
-TRAIN = "--steps 12 --warmup-steps 2 --batch-size 4 --threads 1 --ngpu 0 --tensorboard false --log-every 1"
-TRAIN = [*TRAIN.split(), "--save-every", "3", "--num-workers"]
-MODEL = "--embed-dim 16 --depth 1 --heads 2 --patch-frames 8 --patch-mels 0 --global-frames 32 --local-crops 0"
+TRAIN = "--steps 12 --warmup 2 --batch-size 4 --threads 1 --ngpu 0 --tensorboard false --log-every 1"
+TRAIN = [*TRAIN.split(), "--save", "0", "3", "--num-workers"]
+MODEL = "--embed-dim 16 --depth 1 --heads 2 --patch 8 0 --global-frames 32 --local-crops 0"
 MODEL = [
     *MODEL.split(),
-    *["--head-hidden", "8", "--head-bottleneck", "8", "--cls-prototypes", "8", "--export", "student"],
+    *["--head-hidden", "8", "--head-bottleneck", "8", "--prototypes", "8", "--export", "student"],
 ]
 COMMANDS = {
     "pretrain": ["--data-dir", "data/set", "--out-dir", "exp/new", *MODEL, *TRAIN],
@@ -197,7 +197,7 @@ def one_rank_killed(rank: int) -> Callable[[Workplace, Path], tuple[int, int]]:
     """A check: two ranks, one dies at some step; the run ends by itself and continues bit-equal."""
 
     def check(place: Workplace, home: Path) -> tuple[int, int]:
-        words = [*words_of("pretrain"), "--num-procs", "2"]
+        words = [*words_of("pretrain"), "--ngpu", "0", "2"]
         words[words.index("--batch-size") + 1], words[words.index("--steps") + 1] = "2", "60"
         place.whole("pretrain", words)
         process = Command(home, "pretrain", words)

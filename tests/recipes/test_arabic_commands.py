@@ -17,13 +17,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from recipe_runs import ROOT, assert_refused, call, copy_recipe, run
 
-SHORT = "steps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
+SHORT = "steps: 4\nwarmup: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
 RUN = "{task: Arabic commands, train: %s, valid: valid, test: test, config: finetune.yaml, labels: %s}"
 CONFIGS = {
     "fbank.yaml": "sample_rate: 16000\nnum_mel_bins: 16\ncmn_window: 600\n",
     "pretrain.yaml": (
-        "embed_dim: 16\ndepth: 1\nheads: 2\npatch_frames: 4\npatch_mels: 0\nglobal_frames: 16\nhead_hidden: 16\n"
-        "short_clips: skip\nhead_bottleneck: 8\ncls_prototypes: 12\n" + SHORT
+        "embed_dim: 16\ndepth: 1\nheads: 2\npatch: [4, 0]\nglobal_frames: 16\nhead_hidden: 16\n"
+        "short_clips: skip\nhead_bottleneck: 8\nprototypes: 12\n" + SHORT
     ),
     "finetune.yaml": SHORT,
     "runs.yaml": "draws: 3\nruns:\n" + "".join(

@@ -37,8 +37,8 @@ NOT_HEARD = {  # of the validation or testing part, or not of the corpus
 CONFIGS = {
     "fbank.yaml": "sample_rate: 16000\nnum_mel_bins: 16\ncmn_window: 600\n",
     "pretrain.yaml": (
-        "embed_dim: 16\ndepth: 1\nheads: 2\npatch_frames: 4\npatch_mels: 0\nglobal_frames: 16\nhead_hidden: 16\n"
-        "short_clips: skip\nhead_bottleneck: 8\ncls_prototypes: 12\nsteps: 4\nwarmup_steps: 1\nbatch_size: 4\n"
+        "embed_dim: 16\ndepth: 1\nheads: 2\npatch: [4, 0]\nglobal_frames: 16\nhead_hidden: 16\n"
+        "short_clips: skip\nhead_bottleneck: 8\nprototypes: 12\nsteps: 4\nwarmup: 1\nbatch_size: 4\n"
         "threads: 1\nnum_workers: 0\ntensorboard: false\n"
     ),
 }

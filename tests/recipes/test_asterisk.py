@@ -23,12 +23,12 @@ RECIPE = ROOT / "egs/asterisk"
 CONFIGS = {
     "fbank.yaml": "sample_rate: 8000\nnum_mel_bins: 16\n",
     "pretrain.yaml": (
-        "embed_dim: 16\ndepth: 1\nheads: 2\npatch_frames: 16\npatch_mels: 0\nglobal_frames: 64\nshort_clips: skip\n"
-        "head_hidden: 16\nhead_bottleneck: 8\ncls_prototypes: 12\nsteps: 4\nwarmup_steps: 1\nbatch_size: 4\n"
+        "embed_dim: 16\ndepth: 1\nheads: 2\npatch: [16, 0]\nglobal_frames: 64\nshort_clips: skip\n"
+        "head_hidden: 16\nhead_bottleneck: 8\nprototypes: 12\nsteps: 4\nwarmup: 1\nbatch_size: 4\n"
         "num_workers: 0\ntensorboard: false\n"
     ),
     "finetune_tiny.yaml": (
-        "crop_frames: 64\nsteps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
+        "crop_frames: 64\nsteps: 4\nwarmup: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
     ),
     "runs_tiny.yaml": (
         "draws: 3\nruns:\n"

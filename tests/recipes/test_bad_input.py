@@ -22,11 +22,11 @@ import soundfile
 UTTS = [f"s{i % 2}-{i:02d}" for i in range(8)]
 LABELS = {utt: ("yes", "no")[i // 2 % 2] for i, utt in enumerate(UTTS)}
 FEATS = ["--data-dir", "data/my set", "--out-dir", "fbank", "--name", "raw", "--config", "conf/fbank.yaml"]
-TRAIN = ["--steps", "2", "--warmup-steps", "1", "--batch-size", "4", "--threads", "1", "--ngpu", "0", "--num-workers"]
+TRAIN = ["--steps", "2", "--warmup", "1", "--batch-size", "4", "--threads", "1", "--ngpu", "0", "--num-workers"]
 TRAIN += ["0", "--tensorboard", "false"]
-MODEL = ["--embed-dim", "16", "--depth", "1", "--heads", "2", "--patch-frames", "8", "--patch-mels", "0"]
+MODEL = ["--embed-dim", "16", "--depth", "1", "--heads", "2", "--patch", "8", "0"]
 CROPS = ["--global-frames", "32", "--local-crops", "0", "--head-hidden", "8", "--head-bottleneck", "8"]
-PRETRAIN = ["--data-dir", "data/my set", "--out-dir", "exp/new", "--cls-prototypes", "8", *MODEL, *CROPS, *TRAIN]
+PRETRAIN = ["--data-dir", "data/my set", "--out-dir", "exp/new", "--prototypes", "8", *MODEL, *CROPS, *TRAIN]
 FINETUNE = ["--train-dir", "data/my set", "--out-dir", "exp/new", "--init", "exp/pretrain/backbone.safetensors", *TRAIN]
 EVALUATE = ["--model", "exp/task/model.safetensors", "--data-dir", "data/my set", "--out-dir", "exp/new", "--ngpu", "0"]
 PREDICT = ["--model", "exp/task/model.safetensors", "--wav"]
@@ -312,15 +312,15 @@ def test_sharing_features(refused, home) -> None:
         ("pretrain", [*PRETRAIN, "--drop-ration", "1"], 2, "'--drop-ration': did you mean '--drop-ratio'"),
         ("pretrain", [*PRETRAIN, "--steps", "0"], 2, "--steps: expected"),
         ("pretrain", [*PRETRAIN, "--lr", "-1"], 2, "--lr: expected"),
-        ("pretrain", [*PRETRAIN, "--lr", "fast"], 2, "--lr: expected a number, found 'fast'"),
-        ("pretrain", [*PRETRAIN, "--warmup-steps", "2"], 1, "--warmup-steps"),
-        ("pretrain", [*PRETRAIN, "--patch-frames", "64"], 1, "patch_frames"),
+        ("pretrain", [*PRETRAIN, "--lr", "fast"], 2, "--lr: expected a number or a list of such, found 'fast'"),
+        ("pretrain", [*PRETRAIN, "--warmup", "2"], 1, "--warmup"),
+        ("pretrain", [*PRETRAIN, "--patch", "64", "0"], 1, "--patch"),
         ("pretrain", [*PRETRAIN, "--embed-dim", "15"], 1, "embed_dim 15 is not divisible by heads 2"),
         ("pretrain", [*PRETRAIN, "--drop-ratio", "2"], 2, "--drop-ratio: expected"),
         ("pretrain", [*PRETRAIN, "--teacher-momentum", "2"], 2, "--teacher-momentum: expected"),
         ("pretrain", [*PRETRAIN, "--teacher-temp", "0"], 2, "--teacher-temp: expected"),
         ("pretrain", [*PRETRAIN, "--global-frames", "0"], 2, "--global-frames: expected"),
-        ("pretrain", [*PRETRAIN, "--cls-prototypes", "0"], 2, "--cls-prototypes: expected"),
+        ("pretrain", [*PRETRAIN, "--prototypes", "0"], 2, "--prototypes: expected"),
         ("pretrain", [*PRETRAIN, "--patch-share", "0"], 2, "--patch-share: expected"),
         ("pretrain", [*PRETRAIN, "--masking", "gmlm"], 1, "did you mean 'gmml'"),
         ("pretrain", [*PRETRAIN, "--imagenet", "gone.safetensors"], 1, "gone.safetensors"),

@@ -26,16 +26,14 @@ CONFIG = f"""
 embed_dim: 24
 depth: 2
 heads: 2
-patch_frames: 4
-patch_mels: 0
+patch: [4, 0]
 drop_path: 0.0
 head_hidden: 16
 head_bottleneck: 8
-cls_prototypes: 12
-patch_prototypes: 10
+prototypes: [12, 10]
 train_gain: true
 drop_ratio: 0
-replace_prob: 0
+replace: [0, 0]
 reconstruct_all: true
 freeze_last_layer: 0
 teacher_momentum: 0.9
@@ -45,18 +43,17 @@ local_crops: 1
 short_clips: skip
 steps: {STEPS}
 lr: 1e-3
-lr_batch: 0
-warmup_steps: 1
+warmup: 1
 threads: 1
 ngpu: 0
 precision: fp32
 num_workers: 0
 log_every: 1
-save_every: 4
+save: [0, 4]
 tensorboard: false
 """
 LOSSES = ("loss", "global", "local", "reconstruction")
-ONE, TWO = ("--batch-size", "8"), ("--batch-size", "4", "--num-procs", "2")
+ONE, TWO = ("--batch-size", "8"), ("--batch-size", "4", "--ngpu", "0", "2")
 
 
 @pytest.fixture(scope="module")

@@ -30,12 +30,12 @@ from recipe_runs import assert_refused, call, copy_recipe, run  # noqa: E402
 sys.path.remove(FOLDERS[1])
 
 DRAWS = 3
-TRAINING = "steps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
+TRAINING = "steps: 4\nwarmup: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
 CONFIGS = {
     "fbank.yaml": "sample_rate: 32000\nnum_mel_bins: 16\ndither: 1.0e-4\n",
     "pretrain.yaml": (
-        "embed_dim: 16\ndepth: 1\nheads: 2\npatch_frames: 4\npatch_mels: 0\nglobal_frames: 32\nshort_clips: skip\n"
-        f"head_hidden: 16\nhead_bottleneck: 8\ncls_prototypes: 12\n{TRAINING}"
+        "embed_dim: 16\ndepth: 1\nheads: 2\npatch: [4, 0]\nglobal_frames: 32\nshort_clips: skip\n"
+        f"head_hidden: 16\nhead_bottleneck: 8\nprototypes: 12\n{TRAINING}"
     ),
     "finetune_events.yaml": f"crop_frames: 160\n{TRAINING}",
     "finetune_tagging.yaml": f"task: tagging\ncrop_frames: 160\n{TRAINING}",

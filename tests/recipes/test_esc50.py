@@ -28,12 +28,12 @@ RECIPE = ROOT / "egs/esc50"
 CONFIGS = {
     "fbank.yaml": "sample_rate: 16000\nnum_mel_bins: 16\n",
     "pretrain.yaml": (
-        "embed_dim: 16\ndepth: 1\nheads: 2\npatch_frames: 16\npatch_mels: 0\nglobal_frames: 64\nhead_hidden: 16\n"
-        "head_bottleneck: 8\ncls_prototypes: 12\nsteps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\n"
+        "embed_dim: 16\ndepth: 1\nheads: 2\npatch: [16, 0]\nglobal_frames: 64\nhead_hidden: 16\n"
+        "head_bottleneck: 8\nprototypes: 12\nsteps: 4\nwarmup: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\n"
         "tensorboard: false\n"
     ),
     "finetune_tiny.yaml": (
-        "train_stats: true\ncrop_frames: 512\nsteps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\n"
+        "train_stats: true\ncrop_frames: 512\nsteps: 4\nwarmup: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\n"
     ),
     "runs_tiny.yaml": (
         'folds: [1, 5]\nruns:\n  - {task: ESC-50, train: "train_fold{fold}", test: "test_fold{fold}", '

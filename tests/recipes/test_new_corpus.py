@@ -21,8 +21,8 @@ import soundfile
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs/extending.md"
 LANGUAGES = {"de": "june_fr", "nl": "carlo_it", "da": "allison_en", "it": "menardi_it"}  # stand-ins
-SMALL_PRETRAIN = {"embed_dim": 16, "depth": 1, "heads": 2, "head_hidden": 16, "cls_prototypes": 12, "steps": 4}
-SMALL_PRETRAIN |= {"warmup_steps": 1, "batch_size": 4, "num_workers": 0}
+SMALL_PRETRAIN = {"embed_dim": 16, "depth": 1, "heads": 2, "head_hidden": 16, "prototypes": (12,), "steps": 4}
+SMALL_PRETRAIN |= {"warmup": 1, "batch_size": 4, "num_workers": 0}
 pytestmark = pytest.mark.slow
 
 
@@ -42,7 +42,7 @@ def shrink(recipe: Path) -> None:
     path.write_text(text + "tensorboard: false\nthreads: 1\nhead_bottleneck: 8\n")
     path = recipe / "conf/finetune.yaml"
     text = re.sub(r"^epochs:.*$", "steps: 4", path.read_text(), flags=re.MULTILINE)
-    text = re.sub(r"^warmup_epochs:.*$", "warmup_steps: 1", text, flags=re.MULTILINE)
+    text = re.sub(r"^warmup:.*$", "warmup: 1", text, flags=re.MULTILINE)
     text = re.sub(r"^num_workers:.*$", "num_workers: 0", text, flags=re.MULTILINE)
     path.write_text(text + "threads: 1\ntensorboard: false\nepoch_samples: 128\n")
 

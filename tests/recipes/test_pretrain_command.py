@@ -25,11 +25,10 @@ MODEL = """
 embed_dim: 24
 depth: 2
 heads: 2
-patch_frames: 4
-patch_mels: 0
+patch: [4, 0]
 head_hidden: 16
 head_bottleneck: 8
-cls_prototypes: 12
+prototypes: 12
 patch_share: 0.5
 global_frames: 32
 local_frames: 16
@@ -39,12 +38,11 @@ draw: length
 roll: 0.5
 batch_size: 4
 lr: 1e-3
-lr_batch: 0
-warmup_steps: 2
+warmup: 2
 threads: 1
 ngpu: 0
 log_every: 1
-save_every: 5
+save: [0, 5]
 tensorboard: false
 export: student
 """
@@ -148,7 +146,7 @@ def test_a_stop_signal_before_the_first_update_is_a_stop_on_request(home):
 
 def test_settings_of_a_small_pool(home):
     """Fewer clips than a batch train with what there is; published settings on a small pool are warned of."""
-    errors = finish(start(home, "large batch", "--batch-size", 500, "--cls-prototypes", 2000, "--draw", "uniform"))
+    errors = finish(start(home, "large batch", "--batch-size", 500, "--prototypes", 2000, "--draw", "uniform"))
     assert re.search(r"WARNING only \d+ clips an epoch: batches of \d+ instead of 500", errors)
     assert "hours; under 10" in errors
 
@@ -169,7 +167,7 @@ def test_asit_goes_on_bit_equal_after_a_kill(home, whole, number, code):
 
 
 def test_two_processes_train(home):
-    errors = finish(start(home, "two", "--num-procs", 2, "--batch-size", 2, "--num-workers", 0))
+    errors = finish(start(home, "two", "--ngpu", 0, 2, "--batch-size", 2, "--num-workers", 0))
     assert "2 process(es) on cpu" in errors
     assert [r["step"] for r in rows(home, "two")] == list(range(1, STEPS + 1))
     assert (home / "two/backbone.safetensors").exists()
@@ -180,7 +178,7 @@ def test_a_missing_pool_names_the_stage(home):
     assert "data/absent: no such data directory; prepare it first" in finish(process, code=1)
 
 
-@pytest.mark.parametrize("size", [("--embed-dim", 3 * 10**12), ("--head-hidden", 10**15), ("--cls-prototypes", 10**16)])
+@pytest.mark.parametrize("size", [("--embed-dim", 3 * 10**12), ("--head-hidden", 10**15), ("--prototypes", 10**16)])
 def test_a_size_of_which_no_network_can_be_made(home, size):
     errors = finish(start(home, "huge", *size), code=1)
     assert "no network of these sizes can be made" in errors
@@ -188,5 +186,5 @@ def test_a_size_of_which_no_network_can_be_made(home, size):
 
 
 def test_two_processes_tell_an_error_once_and_end(home):
-    errors = finish(start(home, "none", "--data-dir", "data/absent", "--num-procs", 2), code=1)
+    errors = finish(start(home, "none", "--data-dir", "data/absent", "--ngpu", 0, 2), code=1)
     assert errors.count("no such data directory") == 1, errors

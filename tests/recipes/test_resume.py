@@ -51,8 +51,8 @@ class Process(CONTEXT.Process):
 
 
 def start(out_dir, *options, steps=STEPS):
-    arguments = ["--out-dir", out_dir, "--steps", steps, "--warmup-steps", 5, "--lr", "1e-2", "--lr-batch", 0]
-    arguments += ["--batch-size", 8, "--tensorboard", "false", "--log-every", 1, "--save-every", 7, "--threads", 1]
+    arguments = ["--out-dir", out_dir, "--steps", steps, "--warmup", 5, "--lr", "1e-2"]
+    arguments += ["--batch-size", 8, "--tensorboard", "false", "--log-every", 1, "--save", 0, 7, "--threads", 1]
     process = Process(out_dir, [*map(str, arguments), "--ngpu", "0", *map(str, options)])
     process.start()
     return process
@@ -123,7 +123,7 @@ def test_sums_of_a_log_interval_survive_a_kill(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
 def test_a_stop_signal_saves_and_exits_with_85(tmp_path, uninterrupted, number):
-    process = start(tmp_path, "--num-workers", 1, "--sleep", 0.02, "--save-every", 0, "--save-minutes", 0)
+    process = start(tmp_path, "--num-workers", 1, "--sleep", 0.02, "--save", 0, 0)
     wait_for_step(tmp_path, 10, process)
     process.send(number)
     assert f"stopped by {number.name}" in process.finish(85)
@@ -144,7 +144,7 @@ def test_a_signal_to_all_processes_of_a_job_stops_it_as_well(tmp_path):
 def test_two_processes_stop_together_and_go_on_as_one(tmp_path, uninterrupted):
     options = ("--noise", 0, "--num-workers", 0, "--precision", "fp32")
     run(tmp_path / "one", *options)
-    two = (*options, "--num-procs", 2, "--batch-size", 4)
+    two = (*options, "--ngpu", 0, 2, "--batch-size", 4)
     process = start(tmp_path / "two", *two, "--sleep", 0.02)
     wait_for_step(tmp_path / "two", 10, process)
     process.terminate()
@@ -232,13 +232,13 @@ def test_bad_steps_are_named_skipped_and_then_stop_the_run(tmp_path):
     assert final["bad_steps"] == errors.count("skipped: non-finite")
     moments = final["optimizer"]["state"]
     assert float(moments[1]["step"]) == STEPS - final["bad_steps"]
-    errors = run(tmp_path / "b", "--bad", 7, "--bad-steps", 2, "--save-every", 1, "--num-workers", 0, code=1)
+    errors = run(tmp_path / "b", "--bad", 7, "--bad-steps", 2, "--save", 0, 1, "--num-workers", 0, code=1)
     assert "for the 3th time" not in errors
-    assert "--bad-steps 2" in errors
+    assert "(2 are skipped)" in errors
     kept = CheckpointDir(tmp_path / "b/checkpoints").load_newest()
     assert kept is not None
     assert all(torch.isfinite(t).all() for t in kept[1]["learner"].values())
 
 
 def test_one_failing_rank_ends_the_others(tmp_path):
-    run(tmp_path, "--bad", *range(50), "--bad-steps", 0, "--num-procs", 2, "--batch-size", 4, code=1)
+    run(tmp_path, "--bad", *range(50), "--bad-steps", 0, "--ngpu", 0, 2, "--batch-size", 4, code=1)

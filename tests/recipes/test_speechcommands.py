@@ -36,7 +36,7 @@ import speech_commands  # noqa: E402
 
 sys.path.remove(str(RECIPE / "local"))
 
-SHORT = "steps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
+SHORT = "steps: 4\nwarmup: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n"
 RUN = (
     "runs:\n  - {task: %s, train: train, valid: valid, test: test, config: finetune_tiny.yaml, "
     "systems: [pretrained, baseline]}\n"
@@ -44,8 +44,8 @@ RUN = (
 CONFIGS = {
     "fbank.yaml": "sample_rate: 16000\nnum_mel_bins: 16\n",
     "pretrain.yaml": (
-        "embed_dim: 16\ndepth: 1\nheads: 2\npatch_frames: 4\npatch_mels: 0\nglobal_frames: 16\nhead_hidden: 16\n"
-        "short_clips: skip\nhead_bottleneck: 8\ncls_prototypes: 12\n" + SHORT
+        "embed_dim: 16\ndepth: 1\nheads: 2\npatch: [4, 0]\nglobal_frames: 16\nhead_hidden: 16\n"
+        "short_clips: skip\nhead_bottleneck: 8\nprototypes: 12\n" + SHORT
     ),
     "finetune_tiny.yaml": "crop_frames: 64\nbalance_classes: true\n" + SHORT,
     "runs_v2_35.yaml": RUN % "V2-35",

@@ -17,11 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {
     "fbank.yaml": "sample_rate: 8000\nnum_mel_bins: 16\n",
     "pretrain.yaml": (
-        "embed_dim: 16\ndepth: 1\nheads: 2\npatch_frames: 4\npatch_mels: 0\nglobal_frames: 16\nshort_clips: skip\n"
-        "head_hidden: 16\nhead_bottleneck: 8\ncls_prototypes: 12\nsteps: 4\nwarmup_steps: 1\nbatch_size: 4\n"
+        "embed_dim: 16\ndepth: 1\nheads: 2\npatch: [4, 0]\nglobal_frames: 16\nshort_clips: skip\n"
+        "head_hidden: 16\nhead_bottleneck: 8\nprototypes: 12\nsteps: 4\nwarmup: 1\nbatch_size: 4\n"
         "threads: 1\nnum_workers: 0\ntensorboard: false\n"
     ),
-    "finetune.yaml": "steps: 4\nwarmup_steps: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n",
+    "finetune.yaml": "steps: 4\nwarmup: 1\nbatch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\n",
 }
 CLIPS = {"train": 6, "valid": 2, "test": 3}
 

@@ -30,12 +30,12 @@ from recipe_runs import ROOT, assert_refused, call, copy_recipe, run, served
 from voxceleb1_corpus import DEV, TEST
 
 RECIPE = ROOT / "egs/voxceleb1"
-TRAINING = "batch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\nwarmup_steps: 1\n"
+TRAINING = "batch_size: 4\nthreads: 1\nnum_workers: 0\ntensorboard: false\nwarmup: 1\n"
 CONFIGS = {
     "fbank.yaml": "sample_rate: 16000\nnum_mel_bins: 16\n",
     "pretrain.yaml": (
-        "embed_dim: 16\ndepth: 1\nheads: 2\npatch_frames: 16\npatch_mels: 0\nglobal_frames: 64\nhead_hidden: 16\n"
-        f"head_bottleneck: 8\ncls_prototypes: 12\nsteps: 4\n{TRAINING}"
+        "embed_dim: 16\ndepth: 1\nheads: 2\npatch: [16, 0]\nglobal_frames: 64\nhead_hidden: 16\n"
+        f"head_bottleneck: 8\nprototypes: 12\nsteps: 4\n{TRAINING}"
     ),
     "finetune_tiny.yaml": f"crop_frames: 96\nsteps: 6\n{TRAINING}",
     "runs_tiny.yaml": (RECIPE / "conf/runs.yaml")
@@ -317,7 +317,7 @@ def test_the_configurations_are_the_published_ones() -> None:
     m2d = tuned[0]
     assert (m2d.crop_frames, m2d.head.pooling, m2d.train.epochs, m2d.train.batch_size) == (821, "mean", 50, 64)
     augmentation = m2d.tuner.augmentation
-    assert (augmentation.freq_mask, augmentation.time_mask, augmentation.mixup) == (30, 48, 0.0)
+    assert (augmentation.spec_augment, augmentation.mixup[0]) == ((30, 48), 0.0)
     assert m2d.train.lr_of_step(2161, 64)[5 * 2161] == pytest.approx(5e-4)
     ssast, _, probe, *_ = tuned_by("runs_ssast.yaml")
     assert to_dict(probe)["freeze_backbone"] is True

@@ -1,6 +1,6 @@
 """A run of the small learner as its own process: ``python small_run.py --out-dir D --steps N --sleep 0.01 ...``.
 
-With ``--num-procs 2`` it starts itself twice, as asit-pretrain does.
+With ``--ngpu 0 2`` it starts itself twice, as asit-pretrain does.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from small_learner import SmallLearner, small_batches
 
 from asit.config import Options, group, option, parse
 from asit.errors import command
-from asit.train import distributed, processes, run_dir
+from asit.train import distributed, guard, loop, processes, run_dir
 from asit.train.checkpoint import DirLock
-from asit.train.loop import Loop
 from asit.train.run_log import start_log
 from asit.train.settings import TrainSettings
 
@@ -29,6 +28,7 @@ class RunSettings(Options):
     sleep: float = option(0.0, "seconds to sleep each step", free=True)
     clips: int = option(50, "size of the data set")
     bad: tuple[int, ...] = option((), "clips that are NaN")
+    bad_steps: int = option(guard.BAD_STEPS, "updates with one that are skipped", free=True)
     noise: float = option(0.3, "dropout and masking")
     center_momentum: float = option(0.9, "1: the centre stays at 0")
     train: TrainSettings = group(TrainSettings)
@@ -46,7 +46,7 @@ class SlowLearner(SmallLearner):
 def main() -> None:
     settings = parse(RunSettings)
     train = settings.train
-    ranks = processes.wanted(train.ngpu, train.num_procs)
+    ranks = processes.wanted(train.processes)
     if ranks > 1:
         processes.launch(ranks, "small_run", sys.argv[1:])
     processes.end_with_parent()
@@ -69,7 +69,8 @@ def main() -> None:
             )
             who = run_dir.identity(settings, global_batch=batches.plan.global_batch)
             run_dir.claim(Path(settings.out_dir), who, place, train.restart_changed)
-            Loop(learner, batches, train, Path(settings.out_dir), place=place, identity=who).run()
+            loop.BAD_STEPS = settings.bad_steps
+            loop.Loop(learner, batches, train, Path(settings.out_dir), place=place, identity=who).run()
     finally:
         distributed.leave()
 

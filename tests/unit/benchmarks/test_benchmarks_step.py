@@ -39,7 +39,7 @@ def test_a_plain_step_and_a_fast_one_in_float32_learn_the_same(modules) -> None:
     step = modules("step")
     losses = []
     for levers in (step.PLAIN, step.ALL - {"bf16", "masks"}):
-        one = step.Step("tiny", "v2", levers, 2, torch.device("cpu"), frames=64, **SMALL, cls_prototypes=32)
+        one = step.Step("tiny", "v2", levers, 2, torch.device("cpu"), frames=64, **SMALL, prototypes=(32,))
         for _ in range(2):
             one()
         losses.append({name: value.item() for name, value in one.losses().items()})

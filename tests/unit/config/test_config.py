@@ -38,6 +38,7 @@ class Settings(Options):
     level: int = option(1, "one of three", choices=(1, 2, 3))
     share: float | None = option(None, "a share above 0", above=0, most=1)
     decays: tuple[float, ...] = option((0.9,), "shares below 1", least=0, below=1)
+    pair: tuple[int, ...] = option((1, 2), "one number or two", counts=(1, 2))
     inner: Inner = group(Inner)
     masking: Chosen = chosen("masking", "gmml", "a component")
 
@@ -199,6 +200,7 @@ class TestWrongCommandLine:
             (["--cuont", "4"], "unknown option '--cuont': did you mean '--count'?"),
             (["--drop_ration", "4"], "unknown option '--drop-ration': did you mean '--drop-ratio'?"),
             (["-count", "4"], "unknown option '-count': did you mean '--count'?"),
+            (["--warmup-steps", "4"], "unknown option '--warmup-steps': it is now warmup (1 or more: updates)"),
             (["--zzzzzz", "1"], "unknown option '--zzzzzz': known: --"),
             (["--count"], "--count: expected a whole number"),
             (["--on", "--count", "3"], "--on: expected true or false"),
@@ -259,6 +261,8 @@ class TestWrongFile:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
+            ("patch_mels: 0\n", "a conf.yaml:1: unknown option 'patch_mels': it is now the second number of patch"),
+            ("pair: [1, 2, 3]\n", "a conf.yaml:1: option 'pair': expected 1 or 2 values, found 3"),
             ("count: 1\ncuont: 4\n", "a conf.yaml:2: unknown option 'cuont': did you mean 'count'?"),
             ("count: 1\n\ncount: 2\n", "a conf.yaml:3: option 'count' is given twice; keep one"),
             ("drop-ratio: 0.5\ndrop_ratio: 0.5\n", "a conf.yaml:2: option 'drop_ratio' is given twice"),
@@ -410,7 +414,7 @@ class TestDictionaries:
             ({"path": "p", "cuont": 1}, "unknown option 'cuont': did you mean 'count'?"),
             ({"path": "p", "count": "1"}, "option 'count': expected a whole number, found '1'"),
             ({"path": "p", "count": True}, "option 'count': expected a whole number, found true"),
-            ({"path": "p", "sizes": 1.0}, "option 'sizes': expected a number or a list of such, found 1.0"),
+            ({"path": "p", "sizes": "big"}, "option 'sizes': expected a number or a list of such, found 'big'"),
             ({"path": "p", "mode": "fats"}, "option 'mode': expected one of fast, slow, found 'fats'"),
             ({"path": "p", "limit": float("nan")}, "option 'limit': expected a finite number, found nan"),
             ({"path": "p", "share": 0.0}, "option 'share': expected more than 0"),

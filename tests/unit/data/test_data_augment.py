@@ -27,7 +27,7 @@ def padding(x, lengths):
     return (torch.arange(x.shape[2]) >= lengths[:, None])[:, None, :, None].expand_as(x)
 
 
-ALL = augment.Settings(mixup=0.5, freq_mask=6, time_mask=10, gain=6.0, roll=5, noise=0.1)
+ALL = augment.Settings(mixup=(0.5, 10.0), spec_augment=(6, 10), gain=6.0, roll=5, noise=0.1)
 
 
 def test_a_batch_is_a_function_of_the_generator_and_inputs_stay():
@@ -49,7 +49,7 @@ def test_all_off_changes_nothing():
     assert t is targets
 
 
-@pytest.mark.parametrize("options", [{"freq_mask": 6, "time_mask": 10}, {"gain": 6.0}, {"roll": 9}, {"noise": 0.1}])
+@pytest.mark.parametrize("options", [{"spec_augment": (6, 10)}, {"gain": 6.0}, {"roll": 9}, {"noise": 0.1}])
 def test_padding_stays_as_it_is(options):
     x, lengths, targets = batch()
     y, _, _ = augment.augment(x, lengths, targets, augment.Settings(**options), mean=MEAN, std=STD, generator=seeded())
@@ -119,7 +119,14 @@ def test_gain_is_an_equal_offset_within_the_limit():
     assert decibel.abs().max() > 5.0
 
 
-@pytest.mark.parametrize(("options", "message"), [({"mixup": 2.0}, "mixup"), ({"roll": -1}, "'roll': expected at")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mixup": (2.0, 10.0)}, "'mixup': expected a share of at most 1"),
+        ({"mixup": (0.5, 0.0)}, "positive second"),
+        ({"roll": -1}, "'roll': expected at"),
+    ],
+)
 def test_wrong_settings_name_the_option(options, message):
     with pytest.raises(AsitError, match=message):
         augment.Settings(**options)

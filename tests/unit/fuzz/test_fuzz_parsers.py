@@ -314,7 +314,7 @@ def test_json_that_is_no_object(place, text):
 FACTS = {
     "kind": "classifier",
     "model": "vit",
-    "model_settings": {"embed_dim": 8, "depth": 1, "heads": 2, "patch_frames": 4, "patch_mels": 4},
+    "model_settings": {"embed_dim": 8, "depth": 1, "heads": 2, "patch": [4, 4]},
     "frames": 8,
     "mels": 8,
     "front_end": {"num_mel_bins": 8},

@@ -95,7 +95,7 @@ def test_alignment(align: int) -> None:
 
 def test_drops_and_alien_blocks_are_alternatives() -> None:
     clips = ones(200)
-    corrupted, mask = corrupt(clips, Settings(drop_ratio=0.7, replace_ratio=0.3), gen())
+    corrupted, mask = corrupt(clips, Settings(drop_ratio=0.7, replace=(0.3, 0.5)), gen())
     inside = [set(corrupted[i][mask[i]].tolist()) for i in range(len(clips))]
     assert all(len(values) == 1 for values in inside), "one kind and one source a clip"
     alien = torch.tensor([0.0 not in values for values in inside])
@@ -108,7 +108,7 @@ def test_drops_and_alien_blocks_are_alternatives() -> None:
 
 def test_alien_blocks_keep_their_place() -> None:
     clips = torch.randn(4, 1, 64, 32, generator=gen())
-    corrupted, mask = corrupt(clips, Settings(replace_prob=1.0), gen())
+    corrupted, mask = corrupt(clips, Settings(replace=(0.3, 1.0)), gen())
     for i in range(4):
         sources = [j for j in range(4) if torch.equal(corrupted[i][mask[i]], clips[j][mask[i]])]
         assert len(sources) == 1
@@ -118,7 +118,7 @@ def test_alien_blocks_keep_their_place() -> None:
 @pytest.mark.parametrize("kind", ["noise", "time", "frequency"])
 def test_fills(kind: str) -> None:
     clips = ones(8)
-    corrupted, mask = corrupt(clips, Settings(replace_prob=0.0, fill=(kind,), drop_ratio=0.2), gen())
+    corrupted, mask = corrupt(clips, Settings(replace=(0.3, 0.0), fill=(kind,), drop_ratio=0.2), gen())
     values = corrupted[mask]
     if kind == "noise":
         assert abs(values.mean()) < 0.1
@@ -131,7 +131,7 @@ def test_fills(kind: str) -> None:
 
 
 def test_mixed_fills_are_drawn_per_block() -> None:
-    corrupted, mask = corrupt(ones(16), Settings(replace_prob=0.0, fill=("zeros", "noise")), gen())
+    corrupted, mask = corrupt(ones(16), Settings(replace=(0.3, 0.0), fill=("zeros", "noise")), gen())
     zeros = torch.stack([(c[m] == 0).float().mean() for c, m in zip(corrupted, mask, strict=True)])
     assert 0.3 < zeros.mean() < 0.7
     assert ((zeros > 0) & (zeros < 1)).any()
@@ -144,8 +144,8 @@ def test_device_and_dtype_are_kept() -> None:
 
 
 def test_errors_name_the_remedy() -> None:
-    with pytest.raises(AsitError, match=r"aligned to 16.*--align-frames"):
-        corrupt(ones(2, 40, 32), Settings(align_frames=16), gen())
+    with pytest.raises(AsitError, match=r"aligned to 16.*--align"):
+        corrupt(ones(2, 40, 32), Settings(align=(16, 1)), gen())
     with pytest.raises(AsitError, match="at least 0 and at most 1"):
         corrupt(ones(), Settings(drop_ratio=1.5), gen())
 

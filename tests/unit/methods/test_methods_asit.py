@@ -18,8 +18,8 @@ T, F = 64, 32
 
 
 def build(steps: int = 20, per_epoch: int = 5, frames: int = T, **options) -> asit.ASiT:
-    small = {"embed_dim": 24, "depth": 2, "heads": 3, "patch_frames": 8, "patch_mels": 8, "drop_path": 0.0}
-    heads = {"head_hidden": 32, "head_bottleneck": 16, "cls_prototypes": 20}
+    small = {"embed_dim": 24, "depth": 2, "heads": 3, "patch": (8, 8), "drop_path": 0.0}
+    heads = {"head_hidden": 32, "head_bottleneck": 16, "prototypes": (20,)}
     torch.manual_seed(0)
     settings = from_dict(asit.Settings, {**small, **heads, **options})
     return asit.build(settings, frames, F, steps, per_epoch).train()
@@ -59,7 +59,7 @@ def test_momentum_one_is_identity() -> None:
 
 
 def test_the_frozen_layer_is_truly_unchanged_and_then_released() -> None:
-    learner = build(freeze_last_layer=1, patch_prototypes=7)
+    learner = build(freeze_last_layer=1, prototypes=(20, 7))
     optimizer = torch.optim.AdamW(learner.student.parameters(), lr=0.01, weight_decay=0.1)
     frozen = {n: p for n, p in learner.student.named_parameters() if "last_layer" in n}
     assert len(frozen) == 4
@@ -81,8 +81,7 @@ def test_a_fixed_gain_is_not_trained() -> None:
 
 def test_totals_of_both_variants() -> None:
     for weights in ((1.0, 1.0, 2.0), (0.5, 0.5, 1.0)):
-        names = ("global_weight", "local_weight", "reconstruction_weight")
-        losses = build(**dict(zip(names, weights, strict=True))).losses(batch(), 0, gen())
+        losses = build(loss_weights=weights).losses(batch(), 0, gen())
         parts = (losses["global"], losses["local"], losses["reconstruction"])
         expected = sum(w * p.item() for w, p in zip(weights, parts, strict=True))
         assert losses["loss"].item() == pytest.approx(expected, rel=1e-6)
@@ -112,8 +111,8 @@ def test_a_share_of_the_patch_tokens() -> None:
 
 def test_without_distillation_nothing_is_paid_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Value and gradients are those in the limit; teacher, projection and local views are not computed."""
-    alone = build(global_weight=0.0, local_weight=0.0)
-    nearly = build(global_weight=1e-30, local_weight=1e-30)
+    alone = build(loss_weights=(0.0, 0.0, 1.0))
+    nearly = build(loss_weights=(1e-30, 1e-30, 1.0))
     for part in (alone.teacher.network.backbone, alone.student.projection):
         monkeypatch.setattr(part, "forward", None)
     losses = alone.losses(batch(local=2), 0, gen())
@@ -132,7 +131,7 @@ def test_without_distillation_nothing_is_paid_for_it(monkeypatch: pytest.MonkeyP
 
 
 def test_teacher_temperature_follows_the_epochs() -> None:
-    learner = build(teacher_temp_start=0.04, teacher_temp=0.07, teacher_temp_epochs=3)
+    learner = build(teacher_temp=(0.04, 0.07, 3))
     assert [round(learner.teacher_temp[s], 4) for s in (0, 4, 5, 10, 19)] == [0.04, 0.04, 0.055, 0.07, 0.07]
 
 
@@ -196,7 +195,7 @@ def test_warnings() -> None:
 
 
 def test_warnings_come_from_the_logged_losses() -> None:
-    learner = build(teacher_temp_start=50.0, teacher_temp=50.0)  # a temperature that makes every target uniform
+    learner = build(teacher_temp=(50.0,))  # a temperature that makes every target uniform
     losses = {k: v.item() for k, v in learner.losses(batch(), 0, gen()).items()}
     assert losses["entropy_cls"] == pytest.approx(losses["ln_k_cls"], abs=1e-2)
     assert losses["ln_k_patch"] == pytest.approx(math.log(20))

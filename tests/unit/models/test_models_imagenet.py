@@ -13,7 +13,7 @@ from asit.methods import asit
 from asit.models import vit
 from asit.models.imagenet import load_imagenet
 
-SIZES = {"embed_dim": 24, "depth": 2, "heads": 3, "patch_frames": 8, "patch_mels": 8}
+SIZES = {"embed_dim": 24, "depth": 2, "heads": 3, "patch": (8, 8)}
 
 
 def build():
@@ -42,7 +42,7 @@ class TestImagenet:
         assert torch.allclose(own["patch_embed.proj.weight"], state["patch_embed.proj.weight"].sum(1, keepdim=True))
         assert torch.equal(own["blocks.1.attn.qkv.weight"], state["blocks.1.attn.qkv.weight"])
         assert torch.equal(own["pos_embed"][:, 0], state["pos_embed"][:, 0])
-        expected = fit_positions(state["pos_embed"], (4, 4), (8, 4), "interpolate")
+        expected = fit_positions(state["pos_embed"], (4, 4), (8, 4))
         assert torch.allclose(own["pos_embed"], expected)
 
     def test_errors(self, tmp_path) -> None:
@@ -59,7 +59,7 @@ class TestImagenet:
 
     def test_student_and_teacher_start_from_it(self, tmp_path) -> None:
         state = self.file(tmp_path / "vit.safetensors")
-        settings = {**SIZES, "head_hidden": 8, "head_bottleneck": 8, "cls_prototypes": 8}
+        settings = {**SIZES, "head_hidden": 8, "head_bottleneck": 8, "prototypes": (8,)}
         settings["imagenet"] = str(tmp_path / "vit.safetensors")
         learner = asit.build(from_dict(asit.Settings, settings), 64, 32, 10, 5)
         for which in ("student", "teacher"):

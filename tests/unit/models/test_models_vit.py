@@ -15,7 +15,7 @@ from asit.models import vit
 
 
 def build(frames: int = 64, mels: int = 32, **options):
-    options = {"embed_dim": 24, "depth": 2, "heads": 3, "patch_frames": 8, "patch_mels": 8, **options}
+    options = {"embed_dim": 24, "depth": 2, "heads": 3, "patch": (8, 8), **options}
     return vit.build(from_dict(vit.Settings, options), frames, mels)
 
 
@@ -43,23 +43,21 @@ def test_reconstruction_product_is_the_transposed_convolution() -> None:
 
 
 def test_overlapping_and_full_band_patches() -> None:
-    assert build(stride_frames=4).grid == (15, 4)
-    full = build(patch_frames=4, patch_mels=0)
+    assert build(stride=(4, 0)).grid == (15, 4)
+    full = build(patch=(4, 0))
     assert full.grid == (16, 1)
     assert full(torch.randn(1, 1, 64, 32)).patches.shape == (1, 16, 24)
 
 
-def test_positions_interpolate_or_cut() -> None:
+def test_positions_are_interpolated() -> None:
     table = torch.randn(1, 1 + 8 * 4, 6)
-    assert fit_positions(table, (8, 4), (8, 4), "interpolate") is table
-    cut = fit_positions(table, (8, 4), (3, 4), "cut")
-    assert torch.equal(cut, table[:, : 1 + 12])
+    assert fit_positions(table, (8, 4), (8, 4)) is table
     for grid in ((3, 4), (16, 8), (1, 1)):
-        fitted = fit_positions(table, (8, 4), grid, "interpolate")
+        fitted = fit_positions(table, (8, 4), grid)
         assert fitted.shape == (1, 1 + grid[0] * grid[1], 6)
         assert torch.equal(fitted[:, 0], table[:, 0])
     constant = torch.ones(1, 33, 6)
-    assert torch.allclose(fit_positions(constant, (8, 4), (5, 2), "interpolate"), torch.ones(1, 11, 6), atol=1e-6)
+    assert torch.allclose(fit_positions(constant, (8, 4), (5, 2)), torch.ones(1, 11, 6), atol=1e-6)
 
 
 def test_layer_argument_stops_early() -> None:
@@ -90,8 +88,10 @@ def test_drop_path_keeps_the_mean_and_drops_whole_samples() -> None:
     ("options", "message"),
     [
         ({"embed_dim": 25}, "not divisible"),
-        ({"patch_frames": 100}, "does not fit"),
-        ({"stride_frames": 9}, "exceeds the patch"),
+        ({"patch": (100, 8)}, "does not fit"),
+        ({"stride": (9, 0)}, "exceeds the patch"),
+        ({"patch": (0, 8)}, "'patch': expected at least one frame"),
+        ({"patch": (8,)}, "'patch': expected 2 values, found 1"),
         ({"size": "huge"}, "expected one of"),
     ],
 )

@@ -110,12 +110,12 @@ def test_folds(recipe) -> None:
 
 
 def test_pretrainings_side_by_side(recipe) -> None:
-    text = "  words only: {local_weight: 0, fill: [zeros, time]}\n"
+    text = "  words only: {loss_weights: [0.5, 0, 1], fill: [zeros, time]}\n"
     run = "{task: t, train: a, valid: b, test: c, config: finetune.yaml, systems: [pretrained, scratch, knn, baseline]}"
     (recipe / "runs.yaml").write_text(f"pretrainings:\n  full: {{}}\n{text}runs:\n  - {run}\n")
     jobs = options_of_runs(settings(recipe, seeds=2))
     assert [job["out_dir"] for job in jobs["pretrain"][:2]] == ["exp/pretrain_full_0", "exp/pretrain_words_only_0"]
-    assert jobs["pretrain"][1]["local_weight"] == 0
+    assert jobs["pretrain"][1]["loss_weights"] == [0.5, 0, 1]
     assert "--fill zeros time" in line("asit-pretrain", jobs["pretrain"][1])
     tuned = {job["out_dir"]: job for job in jobs["finetune"] if job["seed"] == 0}
     assert list(tuned) == ["exp/t_all_pretrained_full_0", "exp/t_all_scratch_0", "exp/t_all_pretrained_words_only_0"]
@@ -177,7 +177,7 @@ def test_a_line_is_the_whole_command(recipe) -> None:
     assert (command, COMMANDS["finetune"]) == ("asit-finetune", "asit-finetune")
     made = parse(FinetuneSettings, words)
     assert (made.train_dir, made.valid_dir, made.from_scratch) == ("my data/few_0", "my data/dev", True)
-    assert (made.train.lr, made.train.steps, made.train.seed) == (1e-3, 7, 0), "of the configuration, in 'my conf'"
+    assert (made.train.lr, made.train.steps, made.train.seed) == ((1e-3,), 7, 0), "of the configuration, in 'my conf'"
     assert made.tags == ("task=speakers", "labels=10%", "seed=0", "system=from scratch")
     assert out_dirs(recipe / "plan/finetune.txt")[1] == Path(made.out_dir)
     first = (recipe / "plan/pretrain.txt").read_text()

@@ -21,7 +21,7 @@ from asit.train.settings import TrainSettings
 
 MELS, FRAMES = 8, 32
 FBANK = FbankSettings(num_mel_bins=MELS)
-VIT = vit.Settings(size="tiny", embed_dim=24, depth=2, heads=2, patch_frames=4, patch_mels=0, drop_path=0.0)
+VIT = vit.Settings(size="tiny", embed_dim=24, depth=2, heads=2, patch=(4, 0), drop_path=0.0)
 LABELS = ["alfa", "bravo", "charlie"]
 MEAN, STD = -6.0, 4.0
 
@@ -40,8 +40,7 @@ class Corpus:
             restart_changed=restart_changed,
             batch_size=12,
             lr=3e-3,
-            lr_batch=0,
-            warmup_steps=5,
+            warmup=5,
             weight_decay=(0.04,),
             last_batch="keep",
             num_workers=0,

@@ -10,8 +10,8 @@ from asit.runs.cost import seconds_per_update
 from asit.runs.pretrain import PretrainSettings
 from asit.train.run_log import Progress
 
-SMALL = {"embed_dim": 24, "depth": 1, "heads": 3, "patch_frames": 8, "patch_mels": 8, "head_hidden": 32}
-SMALL |= {"cls_prototypes": 20, "global_frames": 32, "batch_size": 2, "threads": 1, "ngpu": 0}
+SMALL = {"embed_dim": 24, "depth": 1, "heads": 3, "patch": (8, 8), "head_hidden": 32}
+SMALL |= {"prototypes": (20,), "global_frames": 32, "batch_size": 2, "threads": 1, "ngpu": 0}
 
 
 @pytest.mark.parametrize("more", [{}, {"local_crops": 2, "local_frames": 16}, {"accum": 3}])

@@ -17,6 +17,7 @@ import torch
 from runs_helpers import build_corpus
 
 from asit.config import Chosen
+from asit.data.clips import ClipSettings
 from asit.data.targets import MultiHot
 from asit.errors import AsitError
 from asit.features.stats import Stats
@@ -175,10 +176,14 @@ def test_same_seed_same_weights_other_seed_other_weights(corpus, trained, tmp_pa
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_files_of_earlier_versions_name_a_kernel_of_attention(corpus, trained, tmp_path):
+def test_files_of_earlier_versions_have_options_that_are_gone(corpus, trained, tmp_path):
     for path in (corpus.init, trained / "model.safetensors"):
         tensors, metadata = model_file.load(path)
-        old = {**metadata, "model_settings": {**metadata["model_settings"], "attention": "auto"}}
+        settings = dict(metadata["model_settings"])
+        settings["patch_frames"], settings["patch_mels"] = settings.pop("patch")
+        settings["stride_frames"], settings["stride_mels"] = settings.pop("stride")
+        gone = {"attention": "auto", "mlp_ratio": 4.0, "position_fit": "interpolate"}
+        old = {**metadata, "model_settings": settings | gone}
         model_file.save(tmp_path / f"{metadata['kind']}.safetensors", tensors, old)
     load_backbone(str(tmp_path / "backbone.safetensors"), from_scratch=False, drop_path=None, crop_frames=0)
     assert load_model(str(tmp_path / "classifier.safetensors")).task.labels == ["alfa", "bravo", "charlie"]
@@ -233,7 +238,7 @@ def test_clips_without_features_are_counted_listed_and_limited(corpus, trained, 
     assert (result.clips, result.expected) == (23, 24)
     assert (tmp_path / "out" / "missing").read_text() == "spk0-000\n"
     with pytest.raises(AsitError, match=r"1 of 24 utterances .* the first is spk0-000"):
-        evaluate(dataclasses.replace(settings, max_missing=0.0))
+        evaluate(dataclasses.replace(settings, clips=ClipSettings(max_missing=0.0)))
     (short / "missing_utts").write_text("spk0-000 no audio\nyoutube-1 no audio\n")  # the second is not in utt2label
     (short / "failed_utts").write_text("youtube-2 truncated\n")
     result = evaluate(settings)
@@ -325,7 +330,7 @@ def test_class_weights_make_classes_equally_frequent():
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(corpus, trained, tmp_path, monkeypatch):
     out = tmp_path / "resumed"
     settings = corpus.finetune_settings(out, tags=("labels=all",))
-    settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, save_every=20))
+    settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, save=(0.0, 20.0)))
     update = Loop._update
 
     def killed_at_45(loop, *arguments):

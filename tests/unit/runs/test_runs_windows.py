@@ -41,18 +41,19 @@ def clips(*lengths):
     return [rng.normal(size=(n, 8)).astype(np.float32) for n in lengths]
 
 
-def test_a_clip_is_the_mean_of_its_windows_whatever_the_batch():
+def test_a_clip_is_the_mean_of_its_windows_whatever_the_batch(monkeypatch):
     given_clips = clips(100, 7, 32, 33, 64, 250)
     expected = [np.mean([x[s : s + 32].mean(0) for s in window_starts(len(x), 32, 0.5)], axis=0) for x in given_clips]
     for batch in (1, 3, 64):
-        settings = WindowSettings(eval_batch=batch)
-        found = windows.apply(mean_level, given_clips, FRONT_END, 32, settings, CPU)
+        monkeypatch.setattr(windows, "BATCH", batch)
+        found = windows.apply(mean_level, given_clips, FRONT_END, 32, WindowSettings(), CPU)
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_whole_clips_go_through_at_once():
+def test_whole_clips_go_through_at_once(monkeypatch):
     given_clips = clips(100, 7, 64, 100)
-    settings = WindowSettings(scoring="whole", eval_batch=2)
+    monkeypatch.setattr(windows, "BATCH", 2)
+    settings = WindowSettings(scoring="whole")
     found = windows.apply(mean_level, given_clips, FRONT_END, 32, settings, CPU)
     np.testing.assert_allclose(found, [x.mean(0) for x in given_clips], atol=1e-5)
 

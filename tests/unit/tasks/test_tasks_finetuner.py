@@ -13,7 +13,7 @@ from asit.tasks import classification
 from asit.tasks.finetuner import FineTuner, FineTunerSettings
 
 FRAMES, MELS = 32, 8
-VIT = vit.Settings(size="tiny", embed_dim=24, depth=2, heads=2, patch_frames=4, patch_mels=0, drop_path=0.0)
+VIT = vit.Settings(size="tiny", embed_dim=24, depth=2, heads=2, patch=(4, 0), drop_path=0.0)
 TASK = classification.Task(classification.Settings(), ["a", "b", "c"])
 
 
@@ -88,7 +88,7 @@ def test_full_batches_need_no_mask():
 
 
 def test_it_learns_in_a_few_updates():
-    model = learner(augmentation=augment.Settings(mixup=0.3, freq_mask=1, time_mask=8, roll=3, gain=3.0))
+    model = learner(augmentation=augment.Settings(mixup=(0.3, 10.0), spec_augment=(1, 8), roll=3, gain=3.0))
     values = train(model, 60)
     assert sum(values[-10:]) < 0.6 * sum(values[:10])
     held_out = batch(count=60, seed=999)
@@ -97,7 +97,7 @@ def test_it_learns_in_a_few_updates():
 
 
 def test_same_seed_same_losses_other_seed_other_losses():
-    options = {"augmentation": augment.Settings(mixup=0.5, noise=0.1, freq_mask=3)}
+    options = {"augmentation": augment.Settings(mixup=(0.5, 10.0), noise=0.1, spec_augment=(3, 0))}
     first, again, other = (train(learner(**options), 4, seed=seed) for seed in (0, 0, 1000))
     assert first == again
     assert first != other

@@ -16,7 +16,7 @@ def test_a_skipped_update_leaves_everything_as_it_was(tmp_path):
     loop = Loop(
         learner,
         small_batches(bad=range(50)),
-        TrainSettings(steps=4, warmup_steps=0, warmup_epochs=0, bad_steps=100, num_workers=0, ngpu=0),
+        TrainSettings(steps=4, warmup=0, num_workers=0, ngpu=0),
         tmp_path,
         place=Place(0, 1, torch.device("cpu")),
     )

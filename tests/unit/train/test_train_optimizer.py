@@ -77,7 +77,7 @@ def test_clipping_together_and_not_at_all():
     gradients = [torch.tensor([3.0]), torch.tensor([4.0])]
     clip_gradients(gradients, 0)
     assert [g.item() for g in gradients] == [3, 4]
-    clip_gradients(gradients, 1.0, "global")
+    clip_gradients(gradients, 0, 1.0)
     assert math.hypot(*[g.item() for g in gradients]) == pytest.approx(1)
 
 

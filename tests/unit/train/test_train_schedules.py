@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asit.errors import AsitError
-from asit.schedules import Constant, Cosine, EpochRamp, StepDecay
+from asit.schedules import Cosine, EpochRamp, StepDecay
 from asit.train.settings import TrainSettings
 
 GOLDEN = Path(__file__).parents[2] / "golden/schedules.npz"
@@ -21,9 +21,8 @@ def test_published_schedules():
     with np.load(GOLDEN) as golden:
         config = json.loads(str(golden["config"]))
         steps = config["epochs"] * config["niter"]
-        settings = TrainSettings(
-            epochs=config["epochs"], lr=config["base_lr"], lr_batch=0, warmup_epochs=config["warmup_epochs"]
-        )
+        warmup = config["warmup_epochs"] / config["epochs"]
+        settings = TrainSettings(epochs=config["epochs"], lr=config["base_lr"], warmup=warmup)
         lr = settings.lr_of_step(config["niter"], global_batch=128)
         np.testing.assert_allclose(values(lr, steps), golden["lr"], rtol=1e-12, atol=1e-18)
         np.testing.assert_allclose(
@@ -34,7 +33,7 @@ def test_published_schedules():
 
 def test_learning_rate_scales_with_the_global_batch():
     assert TrainSettings().peak_lr(128) == pytest.approx(2.5e-4)
-    assert TrainSettings(lr_batch=0).peak_lr(128) == 5e-4
+    assert TrainSettings(lr=5e-4).peak_lr(128) == 5e-4
 
 
 def test_steps_win_over_epochs():
@@ -46,12 +45,8 @@ def test_audioset_step_decay_of_ast():
     settings = TrainSettings(
         epochs=25,
         lr=5e-5,
-        lr_batch=0,
-        lr_schedule="step",
-        lr_factor=0.5,
-        lr_factor_from=10,
-        lr_factor_every=5,
-        warmup_steps=11,
+        lr_factor=(0.5, 10, 5),
+        warmup=11,
     )
     lr = settings.lr_of_step(10, 12)
     assert [lr[s] for s in (0, 5, 10, 99, 100, 149, 150, 249)] == pytest.approx(
@@ -59,9 +54,13 @@ def test_audioset_step_decay_of_ast():
     )
 
 
+def test_a_factor_of_one_is_a_constant_rate_after_the_warm_up():
+    lr = TrainSettings(steps=8, lr=0.5, lr_factor=(1,), warmup=3).lr_of_step(2, 12)
+    assert [lr[s] for s in range(8)] == [0, 0.25, *[0.5] * 6]
+
+
 def test_schedules_end_where_they_should():
     assert Cosine(1.0, 0.1, 10)[10] == Cosine(1.0, 0.1, 10)[10**9] == 0.1
-    assert Constant(2.0, warmup_steps=1)[0] == 0.0
     assert StepDecay(1.0, 0.5, 0, 1, 10)[0] == 0.5
     assert EpochRamp(0.04, 0.07, 0, 10)[0] == 0.07
     assert EpochRamp(0.04, 0.07, 1, 10)[0] == 0.04
@@ -72,7 +71,9 @@ def test_schedules_end_where_they_should():
     [
         ({"batch_size": 0}, "'batch_size': expected at least 1"),
         ({"steps": 0}, "'steps': expected at least 1"),
-        ({"betas": (0.9,)}, "--betas"),
+        ({"lr": (1e-3, 0)}, "'lr': expected at least 1 as the last number, found 0"),
+        ({"lr_factor": (0.5, 2, 0.5)}, "'lr_factor': expected at least 1 as the last number, found 0.5"),
+        ({"betas": (0.9,)}, "'betas': expected 2 values, found 1"),
     ],
 )
 def test_impossible_settings_are_named(options, message):
@@ -82,4 +83,4 @@ def test_impossible_settings_are_named(options, message):
 
 def test_warm_up_longer_than_the_run_is_refused():
     with pytest.raises(AsitError, match="warm-up of 100 updates in a run of 50"):
-        TrainSettings(steps=50).lr_of_step(10, 32)
+        TrainSettings(steps=50, warmup=100).lr_of_step(10, 32)
