@@ -10,6 +10,11 @@ tag=""             # name of an experiment: trainings and scores in exp/<tag>, d
 results=""         # where the report goes; empty: RESULTS.md beside the scores
 declare data=data exp=exp pool=pool quick=false # unless run.sh says otherwise
 
+compare_pretrainings() { # of $ablation, each at a sixth of the usual length: rows of the table, with the systems as columns
+    runs=$ablation tag=${tag:-ablation} pretrain_args="--steps 2000 --warmup 200 $pretrain_args"
+    by=(--row-tag pretraining --column-tag system --seed-tags seed fold labels)
+}
+
 open_experiment() { # the stages above `records_in` belong to all experiments of $exp, those below to that of --tag
     records_in "$exp/.done"
     exp=$(experiment "$exp" "$tag")

@@ -4,6 +4,7 @@
 #
 #   ./run.sh --ngpu 1                                            # download (600 MB), pretrain, fine-tune, score
 #   ./run.sh --ngpu 1 --init ../audioset/exp/pretrain_0/backbone.safetensors   # a backbone from elsewhere
+#   ./run.sh --tiny true --init asit-tiny                        # a tiny network that a CPU fine-tunes
 #   ./run.sh --ngpu 1 --corpus /data/ESC-50-master               # a copy that is there
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -19,12 +20,20 @@ sample_rate=44100                   # of the clips; they are brought to that of 
 check_counts=true                   # fail unless there are 8 clips a class and fold
 nj=4                                # parallel jobs
 ngpu=0                              # GPUs of each training job; 0: CPU
-fbank_config=conf/fbank.yaml        # front end
-pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
-runs=conf/runs.yaml                 # folds and fine-tuning; runs_ssast.yaml, runs_eat.yaml: other published settings
-exp=exp                             # folder of models, logs and scores
+tiny=false                          # a network for a CPU, and ESC-10 too: conf/*_tiny.yaml, in data_tiny, fbank_tiny, exp_tiny
+ablation=""                         # conf/ablation.yaml: pretrainings of the tiny network side by side, in exp_tiny/ablation
+fbank_config=""                     # front end; empty: conf/fbank.yaml, or conf/fbank_tiny.yaml
+pretrain_config=""                  # ASiT for a small corpus; empty: conf/pretrain.yaml, or conf/pretrain_tiny.yaml
+runs=""                             # folds and fine-tuning; empty: conf/runs.yaml or runs_tiny.yaml; runs_ssast.yaml, runs_eat.yaml
 parse_options "$@"
 
+[[ -z $ablation ]] || tiny=true
+! $tiny || suffix=_tiny
+: "${fbank_config:=conf/fbank${suffix:-}.yaml}" "${pretrain_config:=conf/pretrain${suffix:-}.yaml}"
+: "${runs:=conf/runs${suffix:-}.yaml}"
+data=data${suffix:-} fbank=fbank${suffix:-} exp=exp${suffix:-}
+by=(--published conf/published.yaml)
+[[ -z $ablation ]] || compare_pretrainings
 open_experiment
 read -r -a archive <<<"$sources"
 copy=${corpus:-downloads/ESC-50}
@@ -40,18 +49,18 @@ if begin 0 download "The corpus" -- "$copy"; then
 fi
 
 if begin 1 data "Data directories for each fold" local/prepare.py local/esc50.py; then
-    local/prepare.py --corpus "$copy" --sample-rate "$sample_rate" --check-counts "$check_counts"
-    for set in all "${sets[@]}"; do asit-validate-data-dir --data-dir "data/$set"; done
+    local/prepare.py --corpus "$copy" --data "$data" --sample-rate "$sample_rate" --check-counts "$check_counts"
+    for set in all "${sets[@]}"; do asit-validate-data-dir --data-dir "$data/$set"; done
 fi
 
-if begin 2 features "Log-mel features" "$fbank_config" -- data/all/feats.scp; then
+if begin 2 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp"; then
     "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" --resample true \
-        data/all data/all/log fbank
-    asit-select-feats --from-dir data/all --data-dirs "${sets[@]/#/data/}"
+        "$data/all" "$data/all/log" "$fbank"
+    asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
 fi
 
-if begin 3 stats "Mean and standard deviation of the training folds" data/all/feats.scp; then
-    for set in "${trains[@]}"; do asit-compute-stats --data-dir "data/$set"; done
+if begin 3 stats "Mean and standard deviation of the training folds" "$data/all/feats.scp"; then
+    for set in "${trains[@]}"; do asit-compute-stats --data-dir "$data/$set"; done
 fi
 
 records_in "$exp/.done" # of this experiment
@@ -68,6 +77,6 @@ if begin 6 score "Score each on the fifth; trivial baseline"; then
 fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
-    report "ESC-50: results" --published conf/published.yaml
+    report "ESC-50: results" "${by[@]}"
 fi
 finish

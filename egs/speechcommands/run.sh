@@ -6,6 +6,7 @@
 #   ./run.sh --ngpu 1                               # download (2.4 GB), pretrain, fine-tune, score
 #   ./run.sh --ngpu 1 --task v1_12                  # the twelve classes (1.6 GB)
 #   ./run.sh --task v1_words --seeds 3              # few labels; a tiny network: hours on two processor cores
+#   ./run.sh --task v1_words --ablation conf/ablation.yaml          # which part of the pretraining pays
 #   ./run.sh --ngpu 1 --init ../audioset/exp/pretrain_0/backbone.safetensors   # a backbone from elsewhere
 #   ./run.sh --ngpu 1 --corpus /data/SpeechCommands # holds speech_commands_v0.02, or the two of version 1
 set -euo pipefail
@@ -26,6 +27,7 @@ ngpu=0                              # GPUs of each training job; 0: CPU
 fbank_config=""                     # front end; empty: conf/fbank.yaml, or conf/fbank_words.yaml
 pretrain_config=""                  # ASiT for a small corpus; empty: conf/pretrain.yaml, or conf/pretrain_words.yaml
 runs=""                             # fine-tuning; empty: conf/runs_<task>.yaml; conf/runs_v2_35_eat.yaml: EAT's settings
+ablation=""                         # conf/ablation.yaml, with --task v1_words: pretrainings side by side, in exp/v1_words/ablation
 parse_options "$@"
 
 case $task in
@@ -36,6 +38,8 @@ case $task in
 esac
 : "${fbank_config:=conf/fbank${suffix:-}.yaml}" "${pretrain_config:=conf/pretrain${suffix:-}.yaml}"
 : "${runs:=conf/runs_$task.yaml}"
+by=(--published conf/published.yaml)
+[[ -z $ablation ]] || compare_pretrainings
 data=data/$task exp=exp/$task pool=train
 open_experiment
 sets=() && list_runs sets --runs "$runs" --pool "$pool" --list all
@@ -83,10 +87,10 @@ fi
 
 if begin 7 report "The table" conf/published.yaml -- "$results"; then
     plans=("$exp/plan")
-    for done in exp/*"${tag:+/$tag}"/.done/report; do # the other tasks' tables too, once there are some
+    [[ -n $ablation ]] || for done in exp/*"${tag:+/$tag}"/.done/report; do # the other tasks' tables too, once there are some
         [[ ! -f $done || $done == "$done_dir/report" ]] || plans+=("${done%/.done/report}/plan")
     done
-    report "Speech Commands: results" --plan "${plans[@]}" --published conf/published.yaml \
+    report "Speech Commands: results" --plan "${plans[@]}" "${by[@]}" \
         --run-command "egs/speechcommands/run.sh --task $task --seeds $seeds$(changed_options)"
 fi
 finish

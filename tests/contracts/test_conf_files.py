@@ -6,6 +6,8 @@ the runs of a recipe, published the numbers that others have published.
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -15,13 +17,14 @@ from asit import registry
 from asit.config import parse, read_yaml, to_dict
 from asit.features.extract import ExtractSettings
 from asit.features.fbank import Fbank, FbankSettings
+from asit.recipes.job_list import line
 from asit.recipes.plan import read_plan
 from asit.recipes.published import read_published
 from asit.runs.finetune import Settings as FinetuneSettings
 from asit.runs.pretrain import PretrainSettings
 
 EGS = Path(__file__).parents[2] / "egs"
-LISTS = {"runs": read_plan, "published": read_published}
+LISTS = {"runs": read_plan, "ablation": read_plan, "published": read_published}
 ALL = sorted(EGS.glob("*/conf/*.yaml"))
 FILES = [path for path in ALL if path.stem.partition("_")[0] not in LISTS]  # of options
 STEPS_PER_EPOCH = 1000
@@ -74,6 +77,21 @@ class TestEveryFile:
 @pytest.mark.parametrize("path", [p for p in ALL if p not in FILES], ids=lambda p: f"{p.parts[-3]}-{p.stem}")
 def test_lists_can_be_read(path: Path) -> None:
     assert LISTS[path.stem.partition("_")[0]](str(path))
+
+
+@pytest.mark.parametrize("path", sorted(EGS.glob("*/conf/ablation*.yaml")), ids=lambda p: f"{p.parts[-3]}-{p.stem}")
+def test_pretrainings_of_an_ablation_can_be_built(path: Path) -> None:
+    base = path.with_name(re.search(r"differs from (pretrain_\w+\.yaml)", path.read_text().replace("\n# ", " "))[1])
+    for options in read_plan(str(path)).pretrainings.values():
+        words = shlex.split(line("asit-pretrain", {"config": str(base), **options}))
+        settings = parse(PretrainSettings, words[1:])
+        frames, mels = settings.crops.global_frames, front_end(base).num_mel_bins
+        with torch.device("meta"):
+            build = registry.load("methods", settings.method.name).build
+            build(settings.method.settings, frames=frames, mels=mels, steps=10, steps_per_epoch=5)
+        generator = torch.Generator().manual_seed(0)
+        masking = settings.method.settings.masking
+        registry.load("masking", masking.name).corrupt(torch.zeros(4, 1, frames, mels), masking.settings, generator)
 
 
 @of_kind("fbank")
