@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2154 # variables of recipe.sh
 # parse_options for run.sh; sourced by tools/recipe.sh. Values are set with printf -v and never evaluated.
 #
-# The options of a recipe are the variables assigned in run.sh at the start of a line above `parse_options "$@"`:
+# The options of a recipe are the variables assigned at the start of a line of run.sh above `parse_options "$@"`, or of a
+# file of shared stages that run.sh sources (_shared):
 #     stage=0; nj=4        # one or more a line; the note is shown by --help
 # --foo-bar v, --foo_bar v and --foo=v are the same. A variable whose default is true or false takes only these, and
 # --foo alone means true; one whose default is a number takes only numbers. --config FILE is read first, whatever its place: the command line wins.
@@ -19,8 +20,6 @@ _declare() { # _declare FILE: note the options that it declares
     local line rest names name quoted='"[^"]*"|'\''[^'\'']*'\'
     local assignment="^([a-z][a-z0-9_]*)=($quoted|[^;#[:space:]]*)[[:space:]]*;?[[:space:]]*(.*)\$"
     while IFS= read -r line && [[ ! $line =~ ^parse_(leading_)?options ]]; do
-        # shellcheck disable=SC2016 # the line as it stands in run.sh
-        [[ $line != '. "$tools/training.sh"'* ]] || _declare "$_here/training.sh"
         rest=$line names=()
         while [[ $rest =~ $assignment ]]; do names+=("${BASH_REMATCH[1]}") rest=${BASH_REMATCH[3]}; done
         for name in ${names[@]+"${names[@]}"}; do
@@ -90,7 +89,7 @@ parse_options() { # parse_options "$@"
     local _names=() _values=() _name _next _i _command
     printf -v _command ' %q' "$0" "$@"
     ! _has_stages || _declare "$_here/recipe.sh" # a script without stages has its own options only
-    _declare "$_script"
+    for _name in ${_shared[@]+"${_shared[@]}"} "$_script"; do _declare "$_name"; done
     _note_kinds
     while (($#)); do
         [[ $1 == --?* ]] || _wrong "unexpected argument '$1': options are given as --name value; see --help"

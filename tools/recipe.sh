@@ -21,6 +21,7 @@ config=""          # file of options, "name: value" or "name=value" a line; the 
 _here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 _script=$0
 [[ -f $_script ]] || _script="./${0##*/}" # run.sh has changed to its own directory
+_shared=() # files of functions and options that belong to run.sh
 _begin_line='^[[:space:]]*(if[[:space:]]+)?begin[[:space:]]+([0-9]+)[[:space:]]+([A-Za-z0-9_-]+)[[:space:]]+"([^"]*)"'
 
 log() { # log MESSAGE...: time, caller's file, line and function, message

@@ -3,9 +3,10 @@
 #
 # `begin NUMBER NAME "Title" [INPUT...] [-- OUTPUT...]` is true when the stage has to run: it is within --stage and
 # --stop-stage, and not finished. A finished stage is left alone until something that it depends on changes:
-#   - the commands in its body, and the functions of run.sh and of training.sh that they call (not their comments);
-#   - the values of variables which these files assign above the first stage and which these commands mention, except
-#     those that only say how fast it goes: nj, ngpu, num_workers;
+#   - the commands in its body, and the functions that they call (not their comments): those of run.sh and of files of
+#     shared stages which it sources, such as training.sh (each adds itself to _shared);
+#   - the values of variables which these files or run.sh, above the first stage, assign and which these commands mention,
+#     except those that only say how fast it goes: nj, ngpu, num_workers;
 #   - an INPUT: a file's content; in a folder the names and contents of its files (tools/checksum_folder.py), never
 #     their times, so that a copy of a recipe is as finished as the recipe;
 #   - an OUTPUT is missing;
@@ -18,7 +19,7 @@
 _neutral=" stage stop_stage skip_stages force dry_run status config done_dir nj ngpu num_workers "
 _open="" _record="" _started=0 _before=none _locked=""
 
-_body() { # _body NAME: the commands of a stage, without comment lines, and the functions of run.sh that they call
+_body() { # _body NAME: the commands of a stage, without comment lines, and the functions of run.sh and _shared that they call
     local line inside=false text="" name added=" "
     while IFS= read -r line; do
         if [[ $line =~ $_begin_line ]]; then
@@ -44,7 +45,8 @@ _describe() { # _describe NAME INPUT...: one line for each thing that the stage 
         [[ $_neutral != *" $_name "* && -n ${!_name+set} ]] || continue
         [[ $_text =~ (\$\{?[#!]?|\(\(([^\)]*[^A-Za-z0-9_])?)"$_name"([^A-Za-z0-9_]|$) ]] || continue
         printf 'variable %s %s\n' "$_name" "$(declare -p "$_name" | cksum)"
-    done < <({ sed -E "/$_begin_line/,\$d" "$_script" && cat "$_here/training.sh"; } | grep -oE '(^|[ ;(])[A-Za-z][A-Za-z0-9_]*=' | tr -d ' ;(=' | sort -u)
+    done < <(sed -E "/$_begin_line/,\$d" "$_script" | cat ${_shared[@]+"${_shared[@]}"} - |
+        grep -oE '(^|[ ;(])[A-Za-z][A-Za-z0-9_]*=' | tr -d ' ;(=' | sort -u)
     for _name; do
         if [[ -d $_name ]]; then
             _text=$(python3 -IS "$_here/checksum_folder.py" "$_name" "$done_dir/.checksums") ||

@@ -2,6 +2,7 @@
 # What recipes that pretrain and fine-tune have in common: their options and the bodies of their stages. run.sh sources
 # this file above its own options, which may give other defaults. The functions belong to the stages that call them:
 # what changes here, or in a variable that they mention, makes those stages run again.
+_shared+=("${BASH_SOURCE[0]}")
 seeds=1            # runs of everything random, pretraining included; the table has mean and std
 init=""            # backbone.safetensors, or asit-tiny, to start from; empty: pretrain here
 pretrain_args=""   # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
