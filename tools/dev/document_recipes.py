@@ -27,8 +27,8 @@ Each runs by `cd egs/<recipe> && ./run.sh`; `--help` lists options and stages. A
 """
 BESIDE = """## Beside published results
 
-In percent. The recipes of published tasks follow the published protocol; their corpora have to be obtained, and the
-column of this toolkit says so until somebody has run them. Each recipe's RESULTS.md lists more systems and the sources.
+The recipes of published tasks follow the published protocol; their corpora have to be obtained, and the column of this
+toolkit says so until somebody has run them. Each recipe's RESULTS.md lists more systems and the sources.
 
 | task | recipe | metric | ASiT, published | best published | this toolkit |
 |---|---|---|---|---|---|
@@ -68,11 +68,11 @@ def own_value(recipe: Path, published: Published) -> str:
 def row(recipe: Path, published: Published) -> str:
     """One task's line of the table."""
     values = {r.system: r.value for r in published.rows if r.value is not None}
-    own = f"{values[METHOD]:.1f}" if METHOD in values else "not given"
-    best = published.ranked[0]
-    shown = f"{best.value:.1f} ({best.system})" if best.value is not None else "not given"
+    metric, best = published.declared, published.ranked[0]
+    own = f"{values[METHOD]:.{metric.decimals}f}" if METHOD in values else "not given"
+    shown = f"{best.value:.{metric.decimals}f} ({best.system})" if best.value is not None else "not given"
     link = f"[{recipe.name}]({recipe.name}/RESULTS.md)"
-    return f"| {published.task} | {link} | {published.metric} | {own} | {shown} | {own_value(recipe, published)} |"
+    return f"| {published.task} | {link} | {metric.title} | {own} | {shown} | {own_value(recipe, published)} |"
 
 
 def document() -> str:
