@@ -42,12 +42,7 @@ def read_csv(table: Path, columns: str = "") -> list[Recording]:
         AsitError: with the line: no UTF-8 text, a malformed line, an unknown or missing column, a missing file, one
             that is listed twice, a label or set whose name cannot be used; columns that are filled in here and there.
     """
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AsitError(
-            f"{table}: expected UTF-8 text, found byte {error.object[error.start]:#04x}; save it as CSV UTF-8"
-        ) from None
+    text = _text(table)
     delimiter = max(DELIMITERS, key=lambda d: len(_first(text, d)))
     rows = _rows(table, text, delimiter)
     head = [name.strip() for name in next(rows, (1, []))[1]]
@@ -81,6 +76,24 @@ def read_csv(table: Path, columns: str = "") -> list[Recording]:
     shown = ", ".join(name if name == template else f"{name} from {template}" for name, template in where_of.items())
     logger.warning("%s: read as a table separated by %s; columns %s; %s", table, separator, shown, labels.told())
     return _with_places(found, str(table))
+
+
+def csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line, fields) of each row of a file separated by commas, the header included; empty rows are left out.
+
+    Raises:
+        AsitError: with the line: no UTF-8 text, a malformed row.
+    """
+    return _rows(table, _text(table), ",")
+
+
+def _text(table: Path) -> str:
+    try:
+        return table.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AsitError(
+            f"{table}: expected UTF-8 text, found byte {error.object[error.start]:#04x}; save it as CSV UTF-8"
+        ) from None
 
 
 def _first(text: str, delimiter: str) -> list[str]:

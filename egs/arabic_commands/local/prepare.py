@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.recipes.corpus import Recording, write_sets
+from asit.recipes.csv_table import csv_rows
 
 TABLES = {"train": "train.csv", "valid": "val.csv", "test": "test.csv"}
 CLIPS = {"train": 7200, "valid": 2400, "test": 2400}
@@ -50,21 +50,20 @@ def recordings(settings: PrepareSettings) -> Iterator[Recording]:
     folder = find(settings.corpus)
     for part, table in TABLES.items():
         path, count = folder / table, 0
-        with path.open(encoding="utf-8", newline="") as stream:
-            for number, row in enumerate(csv.reader(stream), 1):
-                if number == 1 or not row:
-                    if number == 1 and row != COLUMNS:
-                        raise AsitError(f"{path}:1: expected the header {','.join(COLUMNS)}, found {','.join(row)!r}")
-                    continue
-                if len(row) != 2 or "_NO_" not in row[0] or Path(row[0]).parent.name != row[1]:
-                    example = "dataset/<word>/<speaker>_NO_<number>.wav,<word>"
-                    raise AsitError(f"{path}:{number}: expected {example}, found {','.join(row)!r}")
-                clip = folder / row[0]
-                if not clip.is_file():
-                    raise AsitError(f"{path}:{number}: {clip} is not there; unpack the archive again")
-                speaker, _, take = clip.stem.partition("_NO_")
-                yield Recording(str(clip), (row[1].replace(" ", "_"),), speaker, part, name=f"{row[1]}_{take}")
-                count += 1
+        rows = csv_rows(path)
+        _, head = next(rows, (1, []))
+        if head != COLUMNS:
+            raise AsitError(f"{path}:1: expected the header {','.join(COLUMNS)}, found {','.join(head)!r}")
+        for number, row in rows:
+            if len(row) != 2 or "_NO_" not in row[0] or Path(row[0]).parent.name != row[1]:
+                example = "dataset/<word>/<speaker>_NO_<number>.wav,<word>"
+                raise AsitError(f"{path}:{number}: expected {example}, found {','.join(row)!r}")
+            clip = folder / row[0]
+            if not clip.is_file():
+                raise AsitError(f"{path}:{number}: {clip} is not there; unpack the archive again")
+            speaker, _, take = clip.stem.partition("_NO_")
+            yield Recording(str(clip), (row[1].replace(" ", "_"),), speaker, part, name=f"{row[1]}_{take}")
+            count += 1
         if settings.check_counts and count != CLIPS[part]:
             raise AsitError(f"{path}: expected {CLIPS[part]} clips, found {count}; take the official table")
 
