@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asit.config import Options, option, parse
 from asit.errors import AsitError, command
 from asit.io.atomic import write_text
+from asit.metrics.metric import Metric
 from asit.recipes import record
 from asit.recipes.results import metrics_of
 
-SHOWN = {"balanced_accuracy": ("balanced accuracy in %", 100), "auc": ("AUC in %", 100), "dprime": ("d'", 1)}
+SHOWN = {"balanced_accuracy": "balanced accuracy", "auc": "AUC", "dprime": "d'"}
 
 
 @dataclass(frozen=True)
@@ -30,35 +30,26 @@ def main() -> None:
     """Write the table."""
     settings = parse(MoreSettings)
     cells: dict[tuple[str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    declared: dict[str, Metric] = {}
     for path in metrics_of(settings.plan, ""):
         run = record.load(path)
         key = (run.tags["task"], run.tags.get("labels", "all"), run.tags["system"])
-        for name in SHOWN:
-            if math.isfinite(run.metrics.get(name, math.nan)):
-                cells[key][name].append(run.metrics[name] * SHOWN[name][1])
+        for metric in run.declared:
+            if metric.name in SHOWN and math.isfinite(run.metrics.get(metric.name, math.nan)):
+                cells[key][metric.name].append(run.metrics[metric.name])
+                declared[metric.name] = replace(metric, name=SHOWN[metric.name])
     if not cells:
         raise AsitError(f"{', '.join(settings.plan)}: expected metrics.json files, found none; run the stage score")
     lines = [
-        "Metrics beside those of the tables below, mean ± sample standard deviation over seeds:",
+        "Metrics beside those of the tables below, mean ± sample standard deviation (number of seeds):",
         "",
-        "| " + " | ".join(["task", "labels", "system", *(title for title, _ in SHOWN.values())]) + " |",
-        "|" + "---|" * (3 + len(SHOWN)),
+        "| " + " | ".join(["task", "labels", "system", *(metric.title for metric in declared.values())]) + " |",
+        "|" + "---|" * (3 + len(declared)),
     ]
     for key in sorted(cells):
-        lines.append("| " + " | ".join([*key, *(shown(cells[key][name]) for name in SHOWN)]) + " |")
+        numbers = [metric.spread(cells[key][name]) if cells[key][name] else "–" for name, metric in declared.items()]
+        lines.append("| " + " | ".join([*key, *numbers]) + " |")
     write_text(settings.out, "\n".join(lines) + "\n")
-
-
-def shown(values: list[float]) -> str:
-    """``81.2 ± 0.4``.
-
-    >>> shown([1.0, 3.0]), shown([2.0]), shown([])
-    ('2.00 ± 1.41', '2.00', '–')
-    """
-    if not values:
-        return "–"
-    mean = f"{statistics.fmean(values):.2f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.2f}"
 
 
 if __name__ == "__main__":
