@@ -1,0 +1,20 @@
+"""What ``--help`` says of the back ends for clusters: the text that they share."""
+
+CLUSTER = """usage: asit-run-{name} [options] [JOB=1:nj] LOG-FILE COMMAND [ARGUMENT...]
+
+Run a command, or one for each JOB, on {where} and wait for it; its output goes to the log file. Takes the
+command line of Kaldi's {kaldi}.pl and reads its {config}; docs/cluster.md explains both and the site's settings.
+
+  --mem 4G            memory {mem}
+  --time T            time limit, such as 4:00:00
+  --num-threads N     cores of each job{threads}
+  --gpu N             GPUs of each job{gpu}
+  --max-jobs-run K    jobs at a time
+  --pick WHICH        all; failed: jobs whose log does not end with success; incomplete: jobs that did not end [all]
+  --retries N         submit the failed jobs again, up to N times; with twice the memory after a lack of it [0]
+{more}  --config FILE       how to submit [{config}]
+  --dry-run           write the job's script and print it with the line that submits it
+  -x VALUE            options with one dash are {submit}'s own
+
+Exit code: 0 all succeeded, 1 a job failed, 86 --dry-run: nothing ran, 128 + n ended by signal n.
+Ctrl-C and SIGTERM {stop} the jobs."""
