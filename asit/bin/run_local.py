@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-from asit.errors import AsitError, command
+from asit.errors import command
+from asit.launch.usage import main as run_command
 
 USAGE = """usage: asit-run-local [options] [JOB=1:nj] LOG-FILE COMMAND [ARGUMENT...]
 
@@ -28,18 +28,9 @@ Ctrl-C and SIGTERM end the jobs too."""
 @command
 def main() -> None:
     """Parse Kaldi's command line and run it."""
-    from asit.launch import contract, local
+    from asit.launch.local import run
 
-    arguments = sys.argv[1:]
-    if not arguments or arguments[0] in ("--help", "-h"):
-        print(USAGE, file=sys.stdout if arguments else sys.stderr)
-        raise SystemExit(0 if arguments else 1)
-    try:
-        code = local.run(contract.parse(arguments), os.path.basename(sys.argv[0]))
-    except AsitError as error:
-        raise AsitError(f"{error}; see asit-run-local --help") from None
-    if code:
-        raise SystemExit(code)
+    run_command(run, USAGE)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from asit.errors import command
 from asit.launch.usage import CLUSTER
+from asit.launch.usage import main as run_command
 
 USAGE = CLUSTER.format(
     name="pbs",
@@ -25,12 +25,10 @@ USAGE = CLUSTER.format(
 @command
 def main() -> None:
     """Parse Kaldi's command line and run it on PBS."""
-    from asit.launch.cluster import main as run
+    from asit.launch.cluster import run
     from asit.launch.pbs import Pbs
 
-    code = run(Pbs(), sys.argv[1:], os.path.basename(sys.argv[0]), USAGE)
-    if code:
-        raise SystemExit(code)
+    run_command(lambda request, program: run(request, Pbs(), program), USAGE)
 
 
 if __name__ == "__main__":

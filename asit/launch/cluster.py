@@ -254,16 +254,3 @@ def _tail(path: str) -> str:
     except OSError:
         return ""
     return "".join(f"{line}\n" for line in lines)
-
-
-def main(scheduler: Scheduler, arguments: Sequence[str], program: str, usage: str) -> int:
-    """The body of a back end's command: parse its command line and run it."""
-    from asit.launch import contract
-
-    if not arguments or arguments[0] in ("--help", "-h"):
-        print(usage, file=sys.stdout if arguments else sys.stderr)
-        return 0 if arguments else 1
-    try:
-        return run(contract.parse(arguments), scheduler, program)
-    except AsitError as error:
-        raise AsitError(f"{error}; see {program} --help") from None

@@ -1,4 +1,13 @@
-"""What ``--help`` says of the back ends for clusters: the text that they share."""
+"""What the commands of the job back ends share: their body, and the help of those for clusters."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from asit.errors import AsitError
+from asit.launch import contract
 
 CLUSTER = """usage: asit-run-{name} [options] [JOB=1:nj] LOG-FILE COMMAND [ARGUMENT...]
 
@@ -18,3 +27,22 @@ command line of Kaldi's {kaldi}.pl and reads its {config}; docs/cluster.md expla
 
 Exit code: 0 all succeeded, 1 a job failed, 86 --dry-run: nothing ran, 128 + n ended by signal n.
 Ctrl-C and SIGTERM {stop} the jobs."""
+
+
+def main(run: Callable[[contract.Request, str], int], usage: str) -> None:
+    """The body of a back end's command: parse its command line and ``run`` (request, program's name) -> exit code.
+
+    Raises:
+        AsitError: what parsing or running raises, with a pointer to ``--help``.
+        SystemExit: the exit code, where it is not 0.
+    """
+    arguments, program = sys.argv[1:], os.path.basename(sys.argv[0])
+    if not arguments or arguments[0] in ("--help", "-h"):
+        print(usage, file=sys.stdout if arguments else sys.stderr)
+        raise SystemExit(0 if arguments else 1)
+    try:
+        code = run(contract.parse(arguments), program)
+    except AsitError as error:
+        raise AsitError(f"{error}; see {program} --help") from None
+    if code:
+        raise SystemExit(code)
