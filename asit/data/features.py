@@ -14,7 +14,8 @@ from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.kaldi.ark import read_rows
-from asit.kaldi.strings import Strings, positive_integers, read_columns
+from asit.kaldi.strings import Strings
+from asit.kaldi.table import positive_integers, read_columns
 
 Piece = tuple[int, int]  # rows [first, last) of a clip
 

@@ -15,7 +15,8 @@ from typing import IO
 import numpy as np
 
 from asit.errors import AsitError, excerpt
-from asit.kaldi.column_values import MOST_DIGITS, parse_count
+from asit.kaldi.column_values import parse_count
+from asit.kaldi.table import MOST_DIGITS
 
 # A range may reach this many rows beyond the last one and is then cut (Kaldi: edge effects of framing).
 ROW_TOLERANCE = 2

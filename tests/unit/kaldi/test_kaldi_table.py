@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asit.errors import AsitError
-from asit.kaldi.table import lenient, problems, read_table, sort_keys, write_table
+from asit.kaldi.table import examine, read_table, sort_keys, write_table
 
 IDS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Z")), min_size=1, max_size=8).filter(
     lambda key: not key.startswith(("~", "\ufeff"))
@@ -100,7 +100,8 @@ def test_writing_refuses_what_reading_would(tmp_path, table, message):
     assert os.listdir(tmp_path) == []
 
 
-def test_all_problems_are_found():
-    found = list(problems("f", "b 1\na 2\na 3\nc\n"))
-    assert [line.split(":")[1] for line in found] == ["2", "3", "4"]
-    assert lenient("b 1\na 2\na 3\nc\n") == {"b": "1", "a": "2", "c": ""}
+def test_all_problems_are_found_and_the_usable_lines_kept(tmp_path):
+    (tmp_path / "t").write_text("b 1\na 2\na 3\nc\n")
+    table, problems = examine(str(tmp_path / "t"))
+    assert [line.split(":")[1] for line in problems] == ["2", "3", "4"]
+    assert table == {"b": "1", "a": "2", "c": ""}
