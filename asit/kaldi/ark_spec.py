@@ -118,16 +118,6 @@ def bounds(spec: Spec, rows: int, columns: int) -> tuple[int, int, int, int]:
     return r0, min(r1 + 1, rows), c0, c1 + 1
 
 
-def cut(array: np.ndarray, spec: Spec) -> np.ndarray:
-    """The rows and columns that the spec asks for, of a (T, F) matrix.
-
-    Raises:
-        AsitError: a range outside the matrix.
-    """
-    r0, r1, c0, c1 = bounds(spec, *array.shape)
-    return array[r0:r1, c0:c1]
-
-
 def check(stream: IO[bytes], spec: Spec) -> Header:
     """Look at the head of the matrix at the offset, and leave `stream` there. Errors as :func:`check_head`."""
     size = stream.seek(0, os.SEEK_END)

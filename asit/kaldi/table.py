@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -102,21 +102,13 @@ def format_table(path: str, table: Mapping[str, str]) -> str:
             problem = key_problem(key)
             if problem:
                 raise AsitError(f"{path}: {problem}")
-    lines = [f"{key} {table[key]}".rstrip(BLANKS) for key in sort_keys(table)]
+    # Python sorts by code points, whose order is that of their UTF-8 bytes: C locale.
+    lines = [f"{key} {table[key]}".rstrip(BLANKS) for key in sorted(table)]
     text = "\n".join(lines)
     if text.count("\n") != len(lines) - 1 or "\r" in text:
         key = next(k for k, v in table.items() if "\n" in v or "\r" in v)
         raise AsitError(f"{path}: value of '{excerpt(key)}' holds a line break; a table has one line per key")
     return text + "\n"
-
-
-def sort_keys(keys: Iterable[str]) -> list[str]:
-    """Keys in C locale: by their UTF-8 bytes. Python compares code points, whose order is the same.
-
-    >>> sort_keys(["b", "a-1", "B", "a", "é"])
-    ['B', 'a', 'a-1', 'b', 'é']
-    """
-    return sorted(keys)
 
 
 def key_problem(key: str) -> str | None:
