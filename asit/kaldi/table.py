@@ -145,9 +145,8 @@ def examine(path: str, check_order: bool = True, empty_values: bool = False) -> 
         AsitError: as :func:`read_text`.
     """
     data = _read_bytes(path)
-    columns = _plain(data)
-    if columns is not None:
-        return dict(zip(*columns, strict=True)), []
+    if _plain(data) is not None:
+        return dict(line.split(" ", 1) for line in data[:-1].decode().split("\n")), []
     found: dict[str, str] = {}
     text = _decoded(path, data)
     if not text:
