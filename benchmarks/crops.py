@@ -136,7 +136,7 @@ def datasets(store: Store, frames: int) -> dict[str, Read]:
         Stats(-4.2677393, 4.5689974, 1).save(folder / "stats.yaml")
         data = Features(folder)
         items = Crops(data, CropSettings(global_frames=frames), seed=0)
-        found[f"asit data set, {name}: checked, normalised"] = lambda i, a, data=data: data.normalise(
+        found[f"asit data set, {name}: checked, normalised"] = lambda i, a, data=data: data.stats.normalise(
             data.read(i, a, a + frames)
         )
         found[f"asit item of two crops, {name}"] = lambda i, a, items=items: items[i, a]

@@ -99,7 +99,7 @@ class Clips:
         if there > length:
             first = int(numpy_generator(self.seed, "clip", key[1]).integers(there - length + 1))
         feats = np.empty((self.frames, features.num_mels), np.float32)
-        features.normalise(features.read(index, first, first + length), out=feats[:length])
+        features.stats.normalise(features.read(index, first, first + length), out=feats[:length])
         feats[length:] = features.silence
         return {"feats": feats, "length": length, "utt": self.utts[key[0]], "target": self._encoded[key[0]]}
 

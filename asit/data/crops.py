@@ -101,7 +101,7 @@ class Crops:
         for crop, pieces in zip([*item["global"], *item.get("local", ())], wanted, strict=True):
             there = 0
             for first, last in pieces:
-                features.normalise(rows.pop(0), out=crop[there : there + last - first])
+                features.stats.normalise(rows.pop(0), out=crop[there : there + last - first])
                 there += last - first
             crop[there:] = features.silence
         return item

@@ -14,7 +14,8 @@ from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.kaldi.ark import read_rows
-from asit.kaldi.strings import Strings, positive_integers, read_columns
+from asit.kaldi.strings import Strings
+from asit.kaldi.table import positive_integers, read_columns
 
 Piece = tuple[int, int]  # rows [first, last) of a clip
 
@@ -49,7 +50,7 @@ class Features:
         front_end = self._file("conf/fbank.yaml", "asit-make-fbank (stage features)")
         self.front_end = load(FbankSettings, front_end)
         self.stats = stats or Stats.load(self._file("stats.yaml", "asit-compute-stats (stage stats)"))
-        self.num_mels = self.front_end.num_mel_bins + int(self.front_end.use_energy)
+        self.num_mels = self.front_end.dim
 
     def __len__(self) -> int:
         return len(self.utts)
@@ -85,11 +86,6 @@ class Features:
             span = self.read(index, first, last)
             return [span[a - first : b - first] for a, b in pieces]
         return [self.read(index, a, b) for a, b in pieces]
-
-    def normalise(self, feats: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """(x - mean) / (2 std), float32, as SSAST and ASiT do; written to `out` where it is given."""
-        out = np.subtract(feats, np.float32(self.stats.mean), out=out, dtype=np.float32)
-        return np.divide(out, np.float32(2 * self.stats.std), out=out)
 
     @property
     def silence(self) -> float:

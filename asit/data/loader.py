@@ -12,11 +12,13 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
+from asit.data.clips import Clips
+from asit.data.crops import Crops
 from asit.data.sampler import BatchPlan, Key
 from asit.errors import AsitError, excerpt
 
@@ -25,18 +27,12 @@ SHARED = Path("/dev/shm")
 ENOUGH = 2**31  # bytes of shared memory with which nobody need count
 
 
-class KeyedDataset(Protocol):
-    """A data set whose items are asked for by (index of the clip, number of the sample in the run)."""
-
-    def __getitem__(self, key: Key) -> dict[str, Any]: ...
-
-
-class Batches:
-    """A data set, its collate function and the plan of who gets what when."""
+class Batches(Dataset):
+    """Clips, their collate function and the plan of who gets what when."""
 
     def __init__(
         self,
-        dataset: KeyedDataset,
+        dataset: Crops | Clips,
         plan: BatchPlan,
         collate: Callable[[Sequence[dict[str, Any]]], dict[str, Any]],
         *,
@@ -53,13 +49,14 @@ class Batches:
         workers, prefetch = self._fitting(first_step, last_step)
         if workers == 0:  # no DataLoader: an exception keeps its type and its message
             for keys in self.plan.micro_batches(first_step, last_step):
-                batch = self.collate([self.dataset[key] for key in keys])
+                batch = self._read(keys)
                 yield _pinned(batch) if self.pin else batch
             return
         loader: DataLoader = DataLoader(
-            _AsDataset(self.dataset),
-            batch_sampler=_Keys(self.plan, first_step, last_step),
-            collate_fn=_Collate(self.collate),
+            self,
+            batch_size=None,  # an item is a batch
+            sampler=self.plan.micro_batches(first_step, last_step),
+            collate_fn=lambda batch: batch,
             num_workers=workers,
             prefetch_factor=prefetch,
             pin_memory=self.pin,
@@ -72,8 +69,8 @@ class Batches:
         death = ""
         try:
             for batch in iterator:
-                if isinstance(batch, _Fault):
-                    raise AsitError(batch.message)
+                if isinstance(batch, AsitError):
+                    raise batch
                 yield batch
         except RuntimeError as error:
             if not str(error).startswith("DataLoader worker"):
@@ -87,6 +84,16 @@ class Batches:
                 "--num-workers or the job more memory, and run again: training continues from its last checkpoint"
             )
 
+    def __getitem__(self, keys: Sequence[Key]) -> dict[str, Any] | AsitError:
+        """A batch in a worker. A user's error is returned: the DataLoader would bury its one line in a traceback."""
+        try:
+            return self._read(keys)
+        except AsitError as error:
+            return error
+
+    def _read(self, keys: Sequence[Key]) -> dict[str, Any]:
+        return self.collate([self.dataset[key] for key in keys])
+
     def _fitting(self, first_step: int, last_step: int) -> tuple[int, int]:
         """Loading processes, and batches that each keeps ready, for which there is shared memory.
 
@@ -98,8 +105,7 @@ class Batches:
         free = shutil.disk_usage(SHARED).free // ranks_here if self.num_workers and SHARED.is_dir() else ENOUGH
         if free >= ENOUGH:
             return wanted
-        keys = next(iter(self.plan.micro_batches(first_step, last_step)))
-        batch = self.collate([self.dataset[key] for key in keys])
+        batch = self._read(next(self.plan.micro_batches(first_step, last_step)))
         size = sum(value.nbytes for value in batch.values() if isinstance(value, torch.Tensor)) or 1
         room = int(0.8 * free / size) - 1  # batches at a time, one of them in use
         workers = min(self.num_workers, max(0, room))
@@ -139,44 +145,6 @@ def _started(loader: DataLoader) -> Iterator[Any]:
 def _kill(worker: weakref.ref[multiprocessing.process.BaseProcess]) -> None:
     if (process := worker()) is not None and process.is_alive():
         process.kill()
-
-
-class _Fault:
-    """A user's error on its way out of a worker; the DataLoader would bury its one line in a traceback."""
-
-    def __init__(self, message: str) -> None:
-        self.message = message
-
-
-class _AsDataset(Dataset):
-    def __init__(self, inner: KeyedDataset) -> None:
-        self.inner = inner
-
-    def __getitem__(self, key: Key) -> dict[str, Any] | _Fault:
-        try:
-            return self.inner[key]
-        except AsitError as error:
-            return _Fault(str(error))
-
-
-class _Collate:
-    def __init__(self, inner: Callable[[Sequence[dict[str, Any]]], dict[str, Any]]) -> None:
-        self.inner = inner
-
-    def __call__(self, items: Sequence[Any]) -> dict[str, Any] | _Fault:
-        faults = [item for item in items if isinstance(item, _Fault)]
-        return faults[0] if faults else self.inner(items)
-
-
-class _Keys(Sampler):
-    def __init__(self, plan: BatchPlan, first_step: int, last_step: int) -> None:
-        self.plan, self.first_step, self.last_step = plan, first_step, last_step
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        return self.plan.micro_batches(self.first_step, self.last_step)
-
-    def __len__(self) -> int:
-        return (self.last_step - self.first_step) * self.plan.accum
 
 
 def _set_signals(_: int) -> None:

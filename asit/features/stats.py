@@ -26,13 +26,14 @@ class Stats:
     std: float
     frames: int
 
-    def normalise(self, feats: np.ndarray) -> np.ndarray:
-        """(x - mean) / (2·std), as AST, SSAST and ASiT do.
+    def normalise(self, feats: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """(x - mean) / (2·std), float32, as AST, SSAST and ASiT do; written to `out` where it is given.
 
         >>> Stats(mean=-4.0, std=4.0, frames=1).normalise(np.array([4.0, -4.0])).tolist()
         [1.0, 0.0]
         """
-        return (feats - self.mean) / (2 * self.std)
+        out = np.subtract(feats, np.float32(self.mean), out=out, dtype=np.float32)
+        return np.divide(out, np.float32(2 * self.std), out=out)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as YAML, at full precision."""

@@ -27,16 +27,12 @@ def temporary_name(path: str | os.PathLike[str]) -> str:
 def atomic_open(path: str | os.PathLike[str], mode: str = "w", **kwargs: Any) -> Iterator[IO[Any]]:
     """Open `path` for writing; the name appears only when the block ends without an exception.
 
-    Missing parent folders are made. Text is UTF-8 with ``\\n`` line ends. `mode` is "w", "wb", "x" or "xb".
+    Missing parent folders are made. Text is UTF-8 with ``\\n`` line ends. `mode` is "w" or "wb".
 
     Raises:
         AsitError: the file cannot be written (no permission, disk full, the name is a folder).
     """
     path = os.fspath(path)
-    if mode.rstrip("bt") not in ("w", "x"):
-        raise ValueError(f"atomic_open writes whole files: mode {mode!r} is not one of w, wb, x, xb")
-    if mode.startswith("x") and os.path.lexists(path):
-        raise AsitError(f"{path}: exists already; remove it first")
     if os.path.isdir(path):
         raise AsitError(f"{path}: expected a file to write, found a folder; remove it or choose another name")
     if "b" not in mode:
@@ -44,7 +40,7 @@ def atomic_open(path: str | os.PathLike[str], mode: str = "w", **kwargs: Any) ->
     temporary = temporary_name(path)
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        stream = open(temporary, mode.replace("x", "w"), **kwargs)  # noqa: SIM115 - closed below, before the rename
+        stream = open(temporary, mode, **kwargs)  # noqa: SIM115 - closed below, before the rename
     except OSError as error:
         raise cannot_write(path, error) from error
     try:

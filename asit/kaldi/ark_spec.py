@@ -15,7 +15,8 @@ from typing import IO
 import numpy as np
 
 from asit.errors import AsitError, excerpt
-from asit.kaldi.column_values import MOST_DIGITS, parse_count
+from asit.kaldi.column_values import parse_count
+from asit.kaldi.table import MOST_DIGITS
 
 # A range may reach this many rows beyond the last one and is then cut (Kaldi: edge effects of framing).
 ROW_TOLERANCE = 2
@@ -115,16 +116,6 @@ def bounds(spec: Spec, rows: int, columns: int) -> tuple[int, int, int, int]:
             "create the scp file again from the archive it belongs to"
         )
     return r0, min(r1 + 1, rows), c0, c1 + 1
-
-
-def cut(array: np.ndarray, spec: Spec) -> np.ndarray:
-    """The rows and columns that the spec asks for, of a (T, F) matrix.
-
-    Raises:
-        AsitError: a range outside the matrix.
-    """
-    r0, r1, c0, c1 = bounds(spec, *array.shape)
-    return array[r0:r1, c0:c1]
 
 
 def check(stream: IO[bytes], spec: Spec) -> Header:

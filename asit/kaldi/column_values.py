@@ -6,10 +6,9 @@ import math
 from typing import NamedTuple
 
 from asit.errors import excerpt
-from asit.kaldi.table import key_problem
+from asit.kaldi.table import MOST_DIGITS, key_problem
 
 NO_LABEL = "-"  # in utt2label: none of the classes, for tagging
-MOST_DIGITS = 18  # of a whole number in a table or an scp file: it fits into 64 bits, and so do sums of two
 MOST_SECONDS = 1e9  # thirty years: a longer time is a mistake, and samples could no longer be counted in 64 bits
 _ILLEGAL_WORDS = {"<s>", "</s>", "#0"}
 

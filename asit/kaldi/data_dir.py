@@ -25,8 +25,7 @@ from asit.kaldi.column_values import (
     parse_labels,
     parse_segment,
 )
-from asit.kaldi.strings import Columns, read_columns
-from asit.kaldi.table import read_table, read_text, write_table
+from asit.kaldi.table import Columns, read_columns, read_table, read_text, write_table
 
 UTTERANCE_TABLES = ("feats.scp", "segments", "text", "vad.scp")  # and every utt2*
 FEATURE_TABLES = ("feats.scp", "utt2num_frames", "utt2dur", "utt2crc", "vad.scp")  # made from the audio, by commands

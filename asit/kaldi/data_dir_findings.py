@@ -35,17 +35,10 @@ class Findings:
         """Read a table as far as it can be read, and note what is wrong with its lines."""
         path = self.data.file(name)
         try:
-            self.tables[name] = table.read_table(path, empty_values=name == "text")
-            return
-        except AsitError as error:
-            first = str(error)
-        try:
-            text = table.read_text(path)
-        except AsitError:
-            self.add([first])  # not UTF-8 or unreadable: nothing more can be said
-            return
-        self.add(table.problems(path, text, empty_values=name == "text"))
-        self.tables[name] = table.lenient(text)
+            self.tables[name], problems = table.examine(path, empty_values=name == "text")
+        except AsitError as error:  # not UTF-8 or unreadable: nothing more can be said
+            problems = [str(error)]
+        self.add(problems)
 
     def each(self, name: str, wrong: Callable[[str, str], str | None]) -> None:
         """Apply `wrong` to every line (key, value) of a table; its answer is a problem of that line."""

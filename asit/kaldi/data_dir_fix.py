@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -241,8 +242,4 @@ class _Work:
 
 def counts(removed: tuple[str, ...]) -> Mapping[str, int]:
     """How many lines were dropped for each reason."""
-    found: dict[str, int] = {}
-    for line in removed:
-        reason = line.split(": ", 1)[1] if ": " in line else line
-        found[reason] = found.get(reason, 0) + 1
-    return found
+    return Counter(line.split(": ", 1)[-1] for line in removed)

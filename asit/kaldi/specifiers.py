@@ -80,7 +80,12 @@ def read(rspecifier: str) -> Iterator[tuple[str, np.ndarray]]:
     if len(spec.kinds) != 1:
         raise AsitError(f"'{rspecifier}': reading takes ark or scp, not both")
     with ExitStack() as stack:
-        path = spec.paths[0] if spec.paths[0] != "-" else stack.enter_context(_kept_stdin())
+        path = spec.paths[0]
+        if path == "-":  # kept in a file, which can be read at any place
+            copy = stack.enter_context(tempfile.NamedTemporaryFile(prefix="asit-stdin-"))
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+            copy.flush()
+            path = copy.name
         if spec.kinds == ("scp",):
             for key, value in read_table(path, check_order=False).items():
                 yield key, read_matrix(value)
@@ -144,19 +149,6 @@ def _write_stream(stream: IO[bytes], entries: Iterator[tuple[str, np.ndarray]], 
         count += 1
     stream.flush()
     return count
-
-
-class _kept_stdin:  # noqa: N801 - used like a function
-    """Standard input as a file that can be read at any place."""
-
-    def __enter__(self) -> str:
-        self._file = tempfile.NamedTemporaryFile(prefix="asit-stdin-")
-        shutil.copyfileobj(sys.stdin.buffer, self._file)
-        self._file.flush()
-        return self._file.name
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
 
 def _entries(path: str) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,19 +1,32 @@
 """Kaldi tables: one ``key value…`` per line, sorted by key as bytes (C locale), keys unique, UTF-8, ``\\n``.
 
-Reading is done in bulk, without regular expressions: two million lines take seconds. Only when something is wrong
-are the lines looked at one by one, for the message.
+A plain table is cut in bulk, in numpy: two million lines take seconds. Only where something is wrong or unusual are the
+lines looked at one by one (:func:`examine`), for the message.
 """
 
 from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
 
 from asit.errors import AsitError, excerpt
 from asit.io.atomic import atomic_open
+from asit.kaldi.strings import Strings
 
 BLANKS = " \t"
+MOST_DIGITS = 18  # of a whole number in a table or an scp file: it fits into 64 bits, and so do sums of two
+_WIDEST = 256  # bytes of a key that the fast reader compares
+
+
+class Columns(NamedTuple):
+    """A table: its keys and, at the same places, its values."""
+
+    keys: Strings
+    values: Strings
 
 
 def read_table(path: str | os.PathLike[str], check_order: bool = True, empty_values: bool = False) -> dict[str, str]:
@@ -27,14 +40,40 @@ def read_table(path: str | os.PathLike[str], check_order: bool = True, empty_val
         AsitError: the first problem with its line: missing or empty file, not UTF-8, CRLF, a blank line,
             a key without a value, a duplicate or unsorted key, no newline at the end.
     """
-    path = os.fspath(path)
-    text = read_text(path)
-    table = _fast(text, check_order, empty_values)
-    if table is None:
-        for problem in problems(path, text, check_order, empty_values):
-            raise AsitError(problem)
-        table = dict(cut(line) for line in text[:-1].split("\n"))
+    table, problems = examine(os.fspath(path), check_order, empty_values)
+    if problems:
+        raise AsitError(problems[0])
     return table
+
+
+def read_columns(path: str | os.PathLike[str]) -> Columns:
+    """A table as :func:`read_table` reads it, in two buffers instead of a dictionary; errors too."""
+    columns = _plain(_read_bytes(os.fspath(path)))
+    if columns is None:
+        table = read_table(path)
+        columns = Columns(Strings(list(table)), Strings(list(table.values())))
+    return columns
+
+
+def positive_integers(path: str, columns: Columns, what: str) -> np.ndarray:
+    """The values as int64, each at least 1.
+
+    Raises:
+        AsitError: naming the first key whose value is another.
+    """
+    if int(columns.values.lengths().max(initial=0)) <= MOST_DIGITS:
+        packed = columns.values.packed()
+        digits = packed.view(np.uint8).reshape(len(packed), -1)
+        if bool((((digits >= 48) & (digits <= 57)) | (digits == 0)).all()):
+            numbers = packed.astype(np.int64)
+            if bool((numbers >= 1).all()):
+                return numbers
+    for key, text in zip(*columns, strict=True):
+        if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS and int(text)):
+            raise AsitError(
+                f"{path}: utterance {excerpt(key)}: expected a positive number of {what}, found '{excerpt(text)}'"
+            )
+    raise AssertionError(f"{path}: no value is wrong")
 
 
 def write_table(path: str | os.PathLike[str], table: Mapping[str, str]) -> None:
@@ -63,21 +102,13 @@ def format_table(path: str, table: Mapping[str, str]) -> str:
             problem = key_problem(key)
             if problem:
                 raise AsitError(f"{path}: {problem}")
-    lines = [f"{key} {table[key]}".rstrip(BLANKS) for key in sort_keys(table)]
+    # Python sorts by code points, whose order is that of their UTF-8 bytes: C locale.
+    lines = [f"{key} {table[key]}".rstrip(BLANKS) for key in sorted(table)]
     text = "\n".join(lines)
     if text.count("\n") != len(lines) - 1 or "\r" in text:
         key = next(k for k, v in table.items() if "\n" in v or "\r" in v)
         raise AsitError(f"{path}: value of '{excerpt(key)}' holds a line break; a table has one line per key")
     return text + "\n"
-
-
-def sort_keys(keys: Iterable[str]) -> list[str]:
-    """Keys in C locale: by their UTF-8 bytes. Python compares code points, whose order is the same.
-
-    >>> sort_keys(["b", "a-1", "B", "a", "é"])
-    ['B', 'a', 'a-1', 'b', 'é']
-    """
-    return sorted(keys)
 
 
 def key_problem(key: str) -> str | None:
@@ -104,13 +135,70 @@ def read_text(path: str) -> str:
     Raises:
         AsitError: missing, a folder, unreadable, or not UTF-8 (with the line).
     """
+    return _decoded(path, _read_bytes(path))
+
+
+def examine(path: str, check_order: bool = True, empty_values: bool = False) -> tuple[dict[str, str], list[str]]:
+    """The usable lines of a table, of a repeated key the first, and everything wrong as ``file:line: …`` messages.
+
+    Raises:
+        AsitError: as :func:`read_text`.
+    """
+    data = _read_bytes(path)
+    if _plain(data) is not None:
+        return dict(line.split(" ", 1) for line in data[:-1].decode().split("\n")), []
+    found: dict[str, str] = {}
+    text = _decoded(path, data)
+    if not text:
+        return found, [f"{path}: expected at least one line, found an empty file"]
+    problems = []
+    if not text.endswith("\n"):
+        problems.append(f"{path}:{text.count(chr(10)) + 1}: no newline at the end of the last line; add one")
+    if "\r" in text:
+        crlf = [i for i, line in enumerate(text.split("\n"), 1) if "\r" in line]
+        problems.append(f"{path}:{crlf[0]}: carriage return ({len(crlf)} lines); convert the file (sed -i 's/\\r//g')")
+    lines: dict[str, int] = {}
+    previous = ""
+    for number, line in enumerate(text.replace("\r", "").removesuffix("\n").split("\n"), 1):
+        key, value = cut(line)
+        if not key:
+            what = "starts with white space" if line.strip() else "is blank"
+            problems.append(f"{path}:{number}: line {what}; expected 'key value'")
+            continue
+        if not value and not empty_values:
+            problems.append(f"{path}:{number}: '{excerpt(key)}' has no value; expected 'key value'")
+        if wrong := key_problem(key):
+            problems.append(f"{path}:{number}: {wrong}")
+        if key in found:
+            problems.append(f"{path}:{number}: '{excerpt(key)}' is there already, on line {lines[key]}; remove one")
+            continue
+        found[key], lines[key] = value, number
+        if check_order and key < previous:
+            problems.append(
+                f"{path}:{number}: not sorted: '{excerpt(key)}' after '{excerpt(previous)}'; sort by the first column "
+                "(LC_ALL=C sort)"
+            )
+        previous = key
+    return found, problems
+
+
+def cut(line: str) -> tuple[str, str]:
+    """Key and stripped value of a line; the key is empty when the line starts with a blank."""
+    cut = line.replace("\t", " ").find(" ")
+    return (line, "") if cut < 0 else (line[:cut], line[cut + 1 :].strip(BLANKS))
+
+
+def _read_bytes(path: str) -> bytes:
     try:
         with open(path, "rb") as stream:
-            data = stream.read()
+            return stream.read()
     except FileNotFoundError:
         raise AsitError(f"{path}: no such file") from None
     except OSError as error:
         raise AsitError(f"{path}: cannot read: {error.strerror}") from None
+
+
+def _decoded(path: str, data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -121,79 +209,39 @@ def read_text(path: str) -> str:
         ) from None
 
 
-def problems(path: str, text: str, check_order: bool = True, empty_values: bool = False) -> Iterator[str]:
-    """Everything wrong with a table as ``file:line: …`` messages (the slow, thorough reader)."""
-    if not text:
-        yield f"{path}: expected at least one line, found an empty file"
-        return
-    if not text.endswith("\n"):
-        yield f"{path}:{text.count(chr(10)) + 1}: no newline at the end of the last line; add one"
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    if "\r" in text:
-        crlf = [i for i, line in enumerate(lines, 1) if "\r" in line]
-        yield f"{path}:{crlf[0]}: carriage return ({len(crlf)} lines); convert the file (sed -i 's/\\r//g')"
-    seen: dict[str, int] = {}
-    previous = ""
-    for number, line in enumerate(lines, 1):
-        key, value = cut(line)
-        if not key:
-            what = "starts with white space" if line.strip() else "is blank"
-            yield f"{path}:{number}: line {what}; expected 'key value'"
-            continue
-        if not value and not empty_values:
-            yield f"{path}:{number}: '{excerpt(key)}' has no value; expected 'key value'"
-        wrong = key_problem(key)
-        if wrong and "\r" not in line:
-            yield f"{path}:{number}: {wrong}"
-        if key in seen:
-            yield f"{path}:{number}: '{excerpt(key)}' is there already, on line {seen[key]}; remove one"
-            continue
-        seen[key] = number
-        if check_order and key < previous:
-            yield (
-                f"{path}:{number}: not sorted: '{excerpt(key)}' after '{excerpt(previous)}'; sort by the first column "
-                "(LC_ALL=C sort)"
-            )
-        previous = key
-
-
-def cut(line: str) -> tuple[str, str]:
-    """Key and stripped value of a line; the key is empty when the line starts with a blank."""
-    cut = line.replace("\t", " ").find(" ")
-    return (line, "") if cut < 0 else (line[:cut], line[cut + 1 :].strip(BLANKS))
-
-
-def lenient(text: str) -> dict[str, str]:
-    """Key -> value of the usable lines of a malformed table; of a repeated key the first counts."""
-    found: dict[str, str] = {}
-    for line in text.replace("\r", "").split("\n"):
-        key, value = cut(line)
-        if key:
-            found.setdefault(key, value)
-    return found
-
-
-def _fast(text: str, check_order: bool, empty_values: bool) -> dict[str, str] | None:
-    """The table if nothing is wrong with it, else None. Work per line happens in C."""
-    if not text.endswith("\n") or "\r" in text:
+def _plain(data: bytes) -> Columns | None:
+    """Keys and values of a table that is plainly right: "key value" lines, ASCII keys, sorted, unique; else None."""
+    if not data.endswith(b"\n"):
         return None
-    lines = text[:-1].split("\n")
-    # "key value" cut at the first blank; a blank line or a leading blank makes an empty key.
-    if "\t" in text:
-        table = dict(pairs := [cut(line) for line in lines])
-        keys = [key for key, _ in pairs]
-    else:
-        keys = [line.partition(" ")[0] for line in lines]
-        table = {key: line[len(key) + 1 :].strip(BLANKS) for key, line in zip(keys, lines, strict=True)}
-    if len(table) != len(keys) or "" in table:
+    array = np.frombuffer(data, dtype=np.uint8)
+    ends = np.flatnonzero(array == 10)
+    if int(np.count_nonzero(array < 32)) != len(ends) or 127 in data:
         return None
-    if not empty_values and not all(table.values()):
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    blanks = np.flatnonzero(array == 32)
+    place = np.searchsorted(blanks, starts)
+    if len(blanks) == 0 or place[-1] >= len(blanks):
         return None
-    joined = "".join(keys)
-    if not joined.isprintable() or ("~" in joined and any(key[0] == "~" for key in keys)):
+    first = blanks[place]
+    if not bool(((first > starts) & (first + 1 < ends)).all()):
         return None
-    if check_order and any(map(str.__gt__, keys, keys[1:])):
+    if (
+        bool((array[first + 1] == 32).any())
+        or bool((array[ends - 1] == 32).any())
+        or bool((array[starts] == 126).any())
+    ):
         return None
-    return table
+    keys = Strings.of_buffer(data, starts, first)
+    if int(keys.lengths().max()) > _WIDEST:
+        return None
+    packed = keys.packed()
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        if int(packed.view(np.uint8).max()) > 127:
+            return None
+    if not bool((packed[1:] > packed[:-1]).all()):
+        return None
+    return Columns(keys, Strings.of_buffer(data, first + 1, ends))

@@ -37,7 +37,7 @@ class FrontEnd:
 
     def normalise(self, feats: np.ndarray) -> np.ndarray:
         """Log-mel features to network input, float32, any shape."""
-        return ((feats - self.stats.mean) / (2.0 * self.stats.std)).astype(np.float32)
+        return self.stats.normalise(feats)
 
     @property
     def silence(self) -> float:

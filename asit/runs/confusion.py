@@ -6,17 +6,18 @@ are empty, both list the pairs of classes that are confused most often; every cl
 
 from __future__ import annotations
 
+import csv
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from asit.io import atomic
 from asit.metrics.accuracy import ACCURACY
 from asit.runs import pictures
-from asit.runs.tables import write_csv
 
 log = logging.getLogger(__name__)
 MATRIX_UP_TO = 200  # classes
@@ -38,6 +39,14 @@ def most_confused(pairs: Pairs, labels: Sequence[str]) -> list[tuple[str, str, i
     wrong = np.flatnonzero(reference != hypothesis)
     order = wrong[np.argsort(-clips[wrong], kind="stable")][:MOST_PAIRS]
     return [(labels[reference[i]], labels[hypothesis[i]], int(clips[i]), int(totals[reference[i]])) for i in order]
+
+
+def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A CSV file, whole or not at all."""
+    with atomic.atomic_open(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)
 
 
 def write_table(path: Path, pairs: Pairs, labels: Sequence[str]) -> None:

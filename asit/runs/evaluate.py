@@ -19,7 +19,6 @@ from asit.recipes import record
 from asit.recipes.provenance import provenance
 from asit.recipes.record import Record
 from asit.runs import confusion, windows
-from asit.runs.tables import write_csv
 from asit.runs.windows import WindowSettings
 from asit.train.distributed import pick_device
 from asit.train.processes import use_threads
@@ -119,7 +118,7 @@ def write_scores(
             [label, int(count), "" if np.isnan(value) else f"{value:.6f}"]
             for label, count, value in zip(task.labels, counts, values, strict=True)
         ]
-        write_csv(out_dir / "per_class.csv", ["class", "clips", metric], rows)
+        confusion.write_csv(out_dir / "per_class.csv", ["class", "clips", metric], rows)
     if hasattr(task, "confusion"):
         confusion.write_table(out_dir / "confusion.csv", task.confusion(scores, targets), task.labels)
 

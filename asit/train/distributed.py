@@ -67,11 +67,6 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def rank() -> int:
-    """Number of this process in the run."""
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
 def barrier() -> None:
     """Wait for all ranks."""
     if world_size() > 1:

@@ -17,7 +17,9 @@ import numpy as np
 import yaml
 
 from asit.config import to_dict
-from asit.data.loader import Batches, KeyedDataset
+from asit.data.clips import Clips
+from asit.data.crops import Crops
+from asit.data.loader import Batches
 from asit.data.sampler import BatchPlan
 from asit.io.atomic import sweep, write_text
 from asit.train import distributed, processes, run_dir, signals
@@ -100,7 +102,7 @@ class Run:
     def train(
         self,
         learner: Learner,
-        dataset: KeyedDataset,
+        dataset: Crops | Clips,
         collate: Callable[[Sequence[dict[str, Any]]], dict[str, Any]],
         **options: Any,
     ) -> None:

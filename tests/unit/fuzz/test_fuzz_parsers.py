@@ -21,8 +21,7 @@ from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.kaldi.ark import read_matrix, read_rows, read_vector
 from asit.kaldi.data_dir import DataDir, read_labels, recordings_of
-from asit.kaldi.strings import positive_integers, read_columns
-from asit.kaldi.table import read_table
+from asit.kaldi.table import positive_integers, read_columns, read_table
 from asit.models import model_file
 from asit.models.trained import load_backbone, load_model
 from asit.recipes import record

@@ -56,12 +56,6 @@ def test_folder_in_the_way_and_missing_permission(tmp_path):
         write_text(tmp_path / "file" / "below", "x")
 
 
-def test_exclusive(tmp_path):
-    write_text(tmp_path / "a", "x")
-    with pytest.raises(AsitError, match="exists already"), atomic_open(tmp_path / "a", "x"):
-        pass
-
-
 def test_disk_full_is_an_error_without_a_file(tmp_path):
     code = (
         "import resource, signal, sys; from asit.io.atomic import write_text\n"

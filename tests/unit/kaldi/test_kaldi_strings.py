@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asit.errors import AsitError
-from asit.kaldi.strings import Strings, positive_integers, read_columns
-from asit.kaldi.table import read_table
+from asit.kaldi.strings import Strings
+from asit.kaldi.table import positive_integers, read_columns, read_table
 
 KEYS = st.text("abcYZ019-_.", min_size=1, max_size=12)
 VALUES = st.text("ab 01.:/[]", min_size=1, max_size=20).map(str.strip).filter(bool)
