@@ -6,4 +6,4 @@ Implements ASiT (arXiv 2211.13189). The packages, from the bottom up: ``metrics`
 the work; ``bin`` holds the commands that recipes call.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
