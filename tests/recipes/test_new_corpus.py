@@ -21,7 +21,7 @@ import soundfile
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs/extending.md"
 LANGUAGES = {"de": "june_fr", "nl": "carlo_it", "da": "allison_en", "it": "menardi_it"}  # stand-ins
-SMALL_PRETRAIN = {"embed_dim": 16, "depth": 1, "heads": 2, "head_hidden": 16, "prototypes": (12,), "steps": 4}
+SMALL_PRETRAIN = {"embed_dim": 16, "depth": 1, "heads": 2, "head_hidden": 16, "prototypes": 12, "steps": 4}
 SMALL_PRETRAIN |= {"warmup": 1, "batch_size": 4, "num_workers": 0}
 pytestmark = pytest.mark.slow
 
