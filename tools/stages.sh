@@ -3,10 +3,9 @@
 #
 # `begin NUMBER NAME "Title" [INPUT...] [-- OUTPUT...]` is true when the stage has to run: it is within --stage and
 # --stop-stage, and not finished. A finished stage is left alone until something that it depends on changes:
-#   - the commands in its body, and the functions that they call (not their comments): those of run.sh and of files of
-#     shared stages which it sources, such as training.sh (each adds itself to _shared);
-#   - the values of variables which these files or run.sh, above the first stage, assign and which these commands mention,
-#     except those that only say how fast it goes: nj, ngpu, num_workers;
+#   - the commands in its body, and the functions of run.sh and of files in _shared (training.sh) that they call;
+#   - the values of variables which these files assign above the first stage and which these commands mention, except
+#     those that only say how fast it goes: nj, ngpu, num_workers;
 #   - an INPUT: a file's content; in a folder the names and contents of its files (tools/checksum_folder.py), never
 #     their times, so that a copy of a recipe is as finished as the recipe;
 #   - an OUTPUT is missing;
