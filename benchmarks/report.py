@@ -17,6 +17,7 @@ ORDER = (
     "corruption",
     "step",
     "levers",
+    "attention",
     "memory",
     "step_growth",
 )  # then the rest by name

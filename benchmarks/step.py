@@ -1,4 +1,4 @@
-"""The training step against the published one: python benchmarks/step.py --part step|levers|memory|growth
+"""The training step against the published one: python benchmarks/step.py --part step|levers|memory|growth|attention
 
 Both train the same network on inputs of the same size; ``plain`` does it as the published code does (plain.py),
 ``fast`` as asit-pretrain with --precision auto. The tables show medians of their ratio, the losses' difference at the
@@ -16,14 +16,18 @@ import resource
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from unittest import mock
 
 import torch
 from measure import Result, matrix_product, picture, ratio, take_turns
 from training_step import ALL, BLOCKS, COMPILE, LEVERS, PLAIN, Step, difference, flop
 
 from asit.config import Options, option, parse
+from asit.layers.attention import Attention, _explicit_attention
 
+functional = torch.nn.functional
 BATCH = {"tiny": 4, "small": 2, "base": 2}
 MEMORY_BATCHES = {"tiny": (8,), "small": (4,), "base": (2, 4)}
 
@@ -32,7 +36,7 @@ MEMORY_BATCHES = {"tiny": (8,), "small": (4,), "base": (2, 4)}
 class Settings(Options):
     """Time and memory of training steps, plain and fast, in turns."""
 
-    part: str = option("step", "which table", ["step", "levers", "memory", "growth", "one"])
+    part: str = option("step", "which table", ["step", "levers", "memory", "growth", "attention", "one"])
     sizes: tuple[str, ...] = option(("tiny", "small", "base"), "models")
     variants: tuple[str, ...] = option(("v1", "v2"), "released variants")
     rounds: int = option(3, "rounds; each candidate makes one step in each", least=1)
@@ -189,6 +193,33 @@ def growth(settings: Settings, device: torch.device) -> Result:
     return result
 
 
+def attention(settings: Settings, device: torch.device) -> Result:
+    """Forward and backward of one layer in bf16 on a CPU: two products and a softmax against torch's fused kernel."""
+    result = Result(
+        "attention",
+        "Attention on a CPU in bf16",
+        ["clips x tokens, width", "by hand, ms", "torch's kernel, ms", "torch's over by hand"],
+        notes=["Forward and backward of one layer. By hand is what `asit/layers/attention.py` does there; elsewhere it "
+               "takes torch's kernel."],
+    )  # fmt: skip
+    for clips, tokens, width in ((64, 17, 192), (64, 25, 192), (64, 65, 192), (8, 297, 192), (4, 297, 768)):
+        layer, x = Attention(width, width // 64), torch.randn(clips, tokens, width, requires_grad=True)
+
+        def by(kernel: Callable[..., torch.Tensor], layer: Attention = layer, x: torch.Tensor = x) -> None:
+            with torch.autocast("cpu", torch.bfloat16), mock.patch("asit.layers.attention._explicit_attention", kernel):
+                found = layer(x)
+            found.float().sum().backward()
+
+        def fused(qkv: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+            return functional.scaled_dot_product_attention(*qkv, attn_mask=mask)
+
+        turns = {"hand": lambda by=by: by(_explicit_attention), "torch": lambda by=by, fused=fused: by(fused)}
+        times = take_turns(turns, settings.rounds, device)
+        shown = [f"{1000 * statistics.median(times[name]):.1f}" for name in turns]
+        result.rows.append([f"{clips} x {tokens}, {width}", *shown, f"{ratio(times, 'torch', 'hand'):.2f}"])
+    return result
+
+
 def main() -> None:
     """Run one part and save its table."""
     settings = parse(Settings)
@@ -197,7 +228,7 @@ def main() -> None:
     if settings.part == "one":
         one(settings, device)
         return
-    parts = {"step": steps, "levers": levers, "memory": memory, "growth": growth}
+    parts = {"step": steps, "levers": levers, "memory": memory, "growth": growth, "attention": attention}
     result = parts[settings.part](settings, device)
     result.save()
     result.print()
