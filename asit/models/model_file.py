@@ -53,7 +53,8 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = located(path)
     if not os.path.isfile(path):
         names = " or ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors")))
-        raise AsitError(f"{path}: no such model file; train it first, check the path, or give {names}, which asit has")
+        shipped = f", or give {names}, which asit has" if names else "; this copy of asit has no weights of its own"
+        raise AsitError(f"{path}: no such model file; train it first, check the path{shipped}")
     try:
         with safetensors.safe_open(path, framework="pt") as stream:
             facts = stream.metadata() or {}

@@ -33,6 +33,7 @@ UNTRAINED = {
 SYSTEMS = (*FINETUNED, *UNTRAINED)
 LISTS = ("", "all", "labelled", "pool")
 NAMES = ("runs", "draws", "folds", "pretrainings")  # of conf/runs.yaml
+PLANNED = ("config", "data_dir", "out_dir", "seed")  # options of asit-pretrain that the plan sets
 WITHOUT = "none"  # tag of the runs that start from no pretraining, where several are compared
 SCORED = ("score", "baseline", "knn", "verify")  # kinds that write metrics.json into their out_dir
 COMMANDS = {  # kind, which is also the name of its list -> command
@@ -147,10 +148,13 @@ def read_plan(path: str) -> Plan:
     if not isinstance(pretrainings, dict) or not all(isinstance(options, dict) for options in pretrainings.values()):
         example = "pretrainings: {full: {}, 'without local': {loss_weights: [0.5, 0, 1]}}"
         raise AsitError(f"{where}: expected names with options, as in {example}, found {excerpt(pretrainings)}")
-    if WITHOUT in pretrainings or len({_folder(str(name)) for name in pretrainings}) < max(1, len(pretrainings)):
-        raise AsitError(f"{where}: expected names with folders of their own, and not '{WITHOUT}'; rename one")
+    given = {str(name).replace("-", "_") for options in pretrainings.values() for name in options}
+    for name in sorted(given.intersection(PLANNED)):
+        raise AsitError(f"{where}: the plan sets '{name}' of every pretraining; take it out")
+    if not pretrainings or WITHOUT in pretrainings or len({_folder(str(n)) for n in pretrainings}) < len(pretrainings):
+        raise AsitError(f"{where}: expected one name or more, each for a folder of its own, none of them '{WITHOUT}'")
     runs = tuple(_run(row, f"{place}: run {number}") for number, row in enumerate(rows, 1))
-    compared = {str(name): options for name, options in pretrainings.items()} or {"": {}}
+    compared = {str(name): options for name, options in pretrainings.items()}
     plan = Plan(runs, draws, tuple(str(fold) for fold in folds), compared, Path(path).parent)
     for number, run in enumerate(runs, 1):
         if not (plan.folder / run.config).is_file():

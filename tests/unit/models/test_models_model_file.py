@@ -35,6 +35,8 @@ def test_damage_is_named(tmp_path):
 
 def test_weights_that_come_with_asit_have_a_name(tmp_path, monkeypatch):
     monkeypatch.setattr(model_file, "SHIPPED", tmp_path)
+    with pytest.raises(AsitError, match=r"little: no such model file; .*this copy of asit has no weights"):
+        model_file.load("little")
     monkeypatch.chdir(tmp_path / "..")
     model_file.save(tmp_path / "little.safetensors", {"a": torch.zeros(3)}, {"kind": "backbone"})
     assert model_file.load("little")[1] == model_file.load_metadata("little") == {"kind": "backbone"}

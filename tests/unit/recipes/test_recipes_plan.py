@@ -130,10 +130,17 @@ def test_pretrainings_side_by_side(recipe) -> None:
         options_of_runs(settings(recipe, init="there/backbone.safetensors"))
 
 
-@pytest.mark.parametrize("text", ["[full]", "{full: 3}", "{none: {}}", "{a b: {}, a_b: {}}"])
+@pytest.mark.parametrize("text", ["[full]", "{full: 3}", "{none: {}}", "{a b: {}, a_b: {}}", "{}"])
 def test_pretrainings_without_names_of_their_own(recipe, text) -> None:
     (recipe / "runs.yaml").write_text(f"pretrainings: {text}\n{RUNS}")
-    with pytest.raises(AsitError, match=r"runs.yaml:1: expected names"):
+    with pytest.raises(AsitError, match=r"runs.yaml:1: expected (names with options|one name or more)"):
+        read_plan(str(recipe / "runs.yaml"))
+
+
+@pytest.mark.parametrize("name", ["seed", "out-dir", "data_dir", "config"])
+def test_a_pretraining_does_not_set_what_the_plan_sets(recipe, name) -> None:
+    (recipe / "runs.yaml").write_text(f"pretrainings: {{a: {{}}, b: {{{name}: 1}}}}\n{RUNS}")
+    with pytest.raises(AsitError, match=f"runs.yaml:1: the plan sets '{name.replace('-', '_')}' of every pretraining"):
         read_plan(str(recipe / "runs.yaml"))
 
 
