@@ -58,9 +58,10 @@ experiment() { # experiment FOLDER TAG: prints FOLDER, or FOLDER/TAG where there
     printf %s "$1${2:+/$2}"
 }
 
-changed_options() { # prints ` --tag ... --pretrain-args ... --finetune-args ...`, of these those that are set
+changed_options() { # prints ` --init ... --tag ... --pretrain-args ...` and so on, of these those that are set
     local _name
-    for _name in tag pretrain_args finetune_args; do
+    [[ ${tiny-} != true ]] || printf ' --tiny true'
+    for _name in ablation init tag pretrain_args finetune_args; do
         [[ -z ${!_name-} ]] || printf " --%s '%s'" "${_name//_/-}" "${!_name}"
     done
 }

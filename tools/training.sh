@@ -12,6 +12,9 @@ results=""         # where the report goes; empty: RESULTS.md beside the scores
 declare data=data exp=exp pool=pool quick=false # unless run.sh says otherwise
 
 compare_pretrainings() { # of $ablation, each at a sixth of the usual length: rows of the table, with the systems as columns
+    [[ -z $init ]] || _wrong "--ablation pretrains and --init does not; leave one out"
+    ! grep -qsE '^[^#]*[{, ](steps|warmup):' "$ablation" ||
+        _wrong "$ablation: --ablation sets steps and warmup of all pretrainings; take them out, or use --pretrain-args"
     runs=$ablation tag=${tag:-ablation} pretrain_args="--steps 2000 --warmup 200 $pretrain_args"
     by=(--row-tag pretraining --column-tag system --seed-tags seed fold labels)
 }
