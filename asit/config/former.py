@@ -23,7 +23,7 @@ _NOW = {
     "local_weight": "the second number of loss_weights",
     "reconstruction_weight": "the third number of loss_weights",
     "teacher_temp_start": "the first number of teacher_temp",
-    "teacher_temp_epochs": "the third number of teacher_temp",
+    "teacher_temp_epochs": "the third number of teacher_temp (instead of 0: the end alone)",
     "mixup_alpha": "the second number of mixup",
     "freq_mask": "the first number of spec_augment",
     "time_mask": "the second number of spec_augment",

@@ -73,7 +73,15 @@ def from_words(kind: Kind, words: Sequence[str]) -> Any:
     """
     if kind.optional and len(words) == 1 and words[0].lower() in NOTHING:
         return None
-    return checked(kind, [_from_word(kind, word) for word in words] if kind.many else _from_word(kind, *words))
+    if not kind.many:
+        return checked(kind, _from_word(kind, *words))
+    try:
+        return checked(kind, [_from_word(kind, word) for word in words])
+    except ValueError as error:
+        joined = any(mark in word for word in words for mark in " ,[") and kind.element is not str
+        raise ValueError(
+            f"{error}; several values are words of their own, as in 1 2" if joined else str(error)
+        ) from None
 
 
 def from_yaml(kind: Kind, value: Any) -> Any:
@@ -88,7 +96,10 @@ def from_yaml(kind: Kind, value: Any) -> Any:
     if kind.element is not str and isinstance(value, list) and kind.many:
         value = [_from_word(kind, v) if isinstance(v, str) else v for v in value]
     elif kind.element is not str and isinstance(value, str):
-        value = _from_word(kind, value)
+        try:
+            value = _from_word(kind, value)
+        except ValueError as error:
+            raise ValueError(f"{error}; a list is written [1, 2]" if kind.many else str(error)) from None
     return checked(kind, value)
 
 

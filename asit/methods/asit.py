@@ -70,6 +70,12 @@ class Settings(Options):
     freeze_last_layer: int = option(1, "epochs during which the prototypes are not trained", least=0)
     imagenet: str | None = option(None, "timm-format file of ImageNet ViT weights to start from (v2, optional)")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for epochs in self.teacher_temp[2:]:
+            if not epochs.is_integer():
+                raise AsitError(f"option 'teacher_temp': expected whole epochs as the last number, found {epochs:g}")
+
 
 def build(settings: Settings, frames: int, mels: int, steps: int, steps_per_epoch: int) -> ASiT:
     """The learner for global crops of ``frames`` x ``mels`` in a run of ``steps`` updates.

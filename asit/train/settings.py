@@ -98,6 +98,10 @@ class TrainSettings(Options):
         for name, wrong in (("lr", self.lr[1:]), ("lr_factor", (self.lr_factor or ())[2:])):
             if wrong and wrong[0] < 1:
                 raise AsitError(f"option '{name}': expected at least 1 as the last number, found {wrong[0]:g}")
+        for name, counted in (("lr_factor", (self.lr_factor or ())[1:]), ("save", self.save[1:])):
+            for number in counted:
+                if not number.is_integer():
+                    raise AsitError(f"option '{name}': expected whole numbers after the first, found {number:g}")
 
     @property
     def gpus(self) -> int | None:

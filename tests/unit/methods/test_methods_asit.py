@@ -175,6 +175,8 @@ def test_bf16_losses_stay_near_fp32() -> None:
 def test_crops_that_patches_cannot_rebuild_are_refused() -> None:
     with pytest.raises(AsitError, match=r"crops of 60 frames cannot be reconstructed from patches of 8"):
         build(frames=60)
+    with pytest.raises(AsitError, match=r"'teacher_temp': expected whole epochs as the last number, found 2.5"):
+        build(teacher_temp=(0.04, 0.07, 2.5))
     with pytest.raises(AsitError, match=r"patch_share.*more than 0 and at most 1"):
         build(patch_share=0.0)
 

@@ -73,6 +73,8 @@ def test_schedules_end_where_they_should():
         ({"steps": 0}, "'steps': expected at least 1"),
         ({"lr": (1e-3, 0)}, "'lr': expected at least 1 as the last number, found 0"),
         ({"lr_factor": (0.5, 2, 0.5)}, "'lr_factor': expected at least 1 as the last number, found 0.5"),
+        ({"lr_factor": (0.5, 2.5, 1)}, "'lr_factor': expected whole numbers after the first, found 2.5"),
+        ({"save": (0, 1.5)}, "'save': expected whole numbers after the first, found 1.5"),
         ({"betas": (0.9,)}, "'betas': expected 2 values, found 1"),
     ],
 )
