@@ -17,7 +17,7 @@ from asit.io.atomic import atomic_open
 
 KEY = "asit"
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"  # <name>.safetensors, each with a card <name>.md
-REMEDY = "the file is damaged or not from this toolkit; copy it again, or train the model again"
+REMEDY = "the file is damaged or of another version or toolkit; copy it again, or train the model again"
 
 
 def save(path: str | os.PathLike[str], tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
