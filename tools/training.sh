@@ -4,7 +4,7 @@
 # what changes here, or in a variable that they mention, makes those stages run again.
 _shared+=("${BASH_SOURCE[0]}")
 seeds=1            # runs of everything random, pretraining included; the table has mean and std
-init=""            # backbone.safetensors, or asit-tiny, to start from; empty: pretrain here
+init=""            # backbone.safetensors, or the name of weights in asit/weights, to start from; empty: pretrain here
 pretrain_args=""   # more options of asit-pretrain, such as "--lr 5e-4 --steps 1000"
 finetune_args=""   # more options of asit-finetune
 tag=""             # name of an experiment: trainings and scores in exp/<tag>, data and features shared

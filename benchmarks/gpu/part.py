@@ -126,6 +126,8 @@ def call(name: str, words: Sequence[str]) -> None:
     before, sys.argv = sys.argv, [f"asit-{name}", *words]
     try:
         code = importlib.import_module(f"asit.bin.{name.replace('-', '_')}").main()
+    except SystemExit as end:  # of an option that is refused; it would pass for the end of the part
+        code = end.code
     finally:
         sys.argv = before
     if code:

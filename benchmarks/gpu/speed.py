@@ -5,6 +5,7 @@ Goes from base to tiny, and leaves out what its time does not suffice for.
 
 from __future__ import annotations
 
+import shlex
 import statistics
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ from measure import matrix_product, ratio, take_turns
 from small_pool import make_pool
 from training_step import ALL, COMPILE, GRAPHS, LEVERS, PLAIN, TOY, VARIANTS, Step, flop
 
+from asit.recipes import job_list
 from asit.train.run_log import read_metrics
 
 ORDER = [("base", "v2"), ("base", "v1"), ("tiny", "v2"), ("small", "v2"), ("small", "v1"), ("tiny", "v1")]
@@ -116,10 +118,8 @@ def loading(part: Part, size: str, variant: str, batch: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         frames = (100, 101) if part.tiny else (998, 999)
         make_pool(Path(home) / "pool", clips=4 * batch, mels=128, frames=frames)
-        words = [
-            word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value).lower())
-        ]
-        call("pretrain", ["--data-dir", f"{home}/pool", "--out-dir", f"{home}/run", *words])
+        words = shlex.split(job_list.line("asit-pretrain", options))
+        call("pretrain", [*words[1:], "--data-dir", f"{home}/pool", "--out-dir", f"{home}/run"])
         rows = [row for row in read_metrics(Path(home) / "run/metrics.jsonl") if row["kind"] == "train"]
     wait = statistics.median(row["wait_share"] for row in rows[1:])
     name = f"{size}, {variant}, {batch} clips: share of a step's time waiting for data"

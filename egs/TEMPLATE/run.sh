@@ -45,7 +45,7 @@ if begin 2 stats "Mean and standard deviation of each pool" "$runs"; then
 fi
 
 records_in "$exp/.done" # of this experiment
-if begin 3 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
+if begin 3 pretrain "Pretrain without labels" "$runs" "${init:-$pretrain_config}"; then
     nj=1 pretrain
 fi
 

@@ -56,7 +56,7 @@ if begin 3 stats "Mean and standard deviation of each pool" "$runs"; then
 fi
 
 records_in "$exp/.done" # of this experiment
-if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
+if begin 4 pretrain "Pretrain without labels" "$runs" "${init:-$pretrain_config}"; then
     pretrain
 fi
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# asit-tiny, the small general backbone that comes with asit: pretrained on corpora whose licences let weights be given
+# asit-tiny, a small general backbone: pretrained on corpora whose licences let weights be given
 # away, without any clip that a recipe of this toolkit tests or validates on. Hours on one processor core.
 #
 #   ./run.sh --corpora /data/corpora                    # a folder for each corpus of conf/corpora.tsv

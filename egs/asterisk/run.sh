@@ -53,7 +53,7 @@ if begin 3 stats "Mean and standard deviation of the pool" "$data/pool/feats.scp
 fi
 
 records_in "$exp/.done" # of this experiment
-if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
+if begin 4 pretrain "Pretrain without labels" "$runs" "${init:-$pretrain_config}" "$data/pool/feats.scp" "$data/pool/stats.yaml"; then
     pretrain
 fi
 

@@ -77,7 +77,7 @@ if begin 3 stats "Mean and standard deviation" -- "$data/$pool/stats.yaml"; then
 fi
 
 records_in "$exp/.done" # of this experiment
-if begin 4 pretrain "Pretrain without labels, or import released weights" "$runs" "$pretrain_config"; then
+if begin 4 pretrain "Pretrain without labels, or import released weights" "$runs" "${released:-${init:-$pretrain_config}}"; then
     [[ -z $released ]] || asit-import-model --checkpoint "$released" --out "$init"
     nj=1 pretrain
 fi

@@ -25,13 +25,15 @@ ablation=""                         # conf/ablation.yaml: pretrainings of the ti
 fbank_config=""                     # front end; empty: conf/fbank.yaml, or conf/fbank_tiny.yaml
 pretrain_config=""                  # ASiT for a small corpus; empty: conf/pretrain.yaml, or conf/pretrain_tiny.yaml
 runs=""                             # folds and fine-tuning; empty: conf/runs.yaml or runs_tiny.yaml; runs_ssast.yaml, runs_eat.yaml
+exp=""                              # folder of models, logs and scores; empty: exp, or exp_tiny
 parse_options "$@"
 
 [[ -z $ablation ]] || tiny=true
-! $tiny || suffix=_tiny
-: "${fbank_config:=conf/fbank${suffix:-}.yaml}" "${pretrain_config:=conf/pretrain${suffix:-}.yaml}"
-: "${runs:=conf/runs${suffix:-}.yaml}"
-data=data${suffix:-} fbank=fbank${suffix:-} exp=exp${suffix:-}
+$tiny && suffix=_tiny || suffix=""
+: "${fbank_config:=conf/fbank$suffix.yaml}" "${pretrain_config:=conf/pretrain$suffix.yaml}"
+: "${runs:=conf/runs$suffix.yaml}"
+data=data$suffix fbank=fbank$suffix
+: "${exp:=exp$suffix}"
 by=(--published conf/published.yaml)
 [[ -z $ablation ]] || compare_pretrainings
 open_experiment
@@ -64,7 +66,7 @@ if begin 3 stats "Mean and standard deviation of the training folds" "$data/all/
 fi
 
 records_in "$exp/.done" # of this experiment
-if begin 4 pretrain "Pretrain without labels, for each fold" "$runs" "$pretrain_config"; then
+if begin 4 pretrain "Pretrain without labels, for each fold" "$runs" "${init:-$pretrain_config}"; then
     pretrain
 fi
 

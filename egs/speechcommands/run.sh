@@ -30,13 +30,15 @@ runs=""                             # fine-tuning; empty: conf/runs_<task>.yaml;
 ablation=""                         # conf/ablation.yaml, with --task v1_words: pretrainings side by side, in exp/v1_words/ablation
 parse_options "$@"
 
+suffix=""
+[[ -z $ablation || $task == v1_words ]] || _wrong "--ablation: expected --task v1_words, found '$task'"
 case $task in
     v2_35) names=(speech_commands_v0.02) ;;
     v1_12) names=(speech_commands_v0.01 speech_commands_test_set_v0.01) ;;
     v1_words) names=(speech_commands_v0.01) suffix=_words ;;
-    *) echo "run.sh: error: --task: expected v2_35, v1_12 or v1_words, found '$task'" >&2 && exit 2 ;;
+    *) _wrong "--task: expected v2_35, v1_12 or v1_words, found '$task'" ;;
 esac
-: "${fbank_config:=conf/fbank${suffix:-}.yaml}" "${pretrain_config:=conf/pretrain${suffix:-}.yaml}"
+: "${fbank_config:=conf/fbank$suffix.yaml}" "${pretrain_config:=conf/pretrain$suffix.yaml}"
 : "${runs:=conf/runs_$task.yaml}"
 by=(--published conf/published.yaml)
 [[ -z $ablation ]] || compare_pretrainings
@@ -73,7 +75,7 @@ if begin 3 stats "Mean and standard deviation of the training clips" "$data/trai
 fi
 
 records_in "$exp/.done" # of this experiment
-if begin 4 pretrain "Pretrain without labels" "$runs" "$pretrain_config"; then
+if begin 4 pretrain "Pretrain without labels" "$runs" "${init:-$pretrain_config}"; then
     pretrain
 fi
 
