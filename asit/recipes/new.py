@@ -64,14 +64,23 @@ class Survey(NamedTuple):
         return sum(self.lengths.values()) / 3600
 
     @property
-    def crop_frames(self) -> int:
-        """Frames that three of four clips have, a multiple of 16; the shorter ones are left out of pretraining."""
+    def global_frames(self) -> int:
+        """Frames of a crop for pretraining: two thirds of what three of four clips have, a multiple of 8.
+
+        The two crops of a clip should differ; shorter clips are left out.
+        """
         quarter = self.seconds[len(self.seconds) // 4]
-        return max(SHORTEST, min(LONGEST, frames(quarter) // 16 * 16))
+        return max(SHORTEST, min(LONGEST, frames(quarter) * 2 // 3 // 8 * 8))
+
+    @property
+    def crop_frames(self) -> int:
+        """Frames of a crop for fine-tuning: half of the clips are longer, so a word fits whole; a multiple of 8."""
+        median = self.seconds[len(self.seconds) // 2]
+        return max(self.global_frames, min(LONGEST, frames(median) // 8 * 8))
 
     def long_enough(self, recordings: Sequence[Recording]) -> int:
         """How many of them have a crop."""
-        return sum(frames(self.lengths[r.path]) >= self.crop_frames for r in recordings)
+        return sum(frames(self.lengths[r.path]) >= self.global_frames for r in recordings)
 
 
 def frames(seconds: float) -> int:
@@ -121,7 +130,8 @@ def _fill_in(
 ) -> None:
     bins = NARROW_BINS if found.rate <= NARROW_RATE else 128
     _set(recipe / "conf/fbank.yaml", sample_rate=found.rate, num_mel_bins=bins)
-    _set(recipe / "conf/pretrain.yaml", global_frames=found.crop_frames)
+    _set(recipe / "conf/pretrain.yaml", global_frames=found.global_frames)
+    _set(recipe / "conf/finetune.yaml", crop_frames=found.crop_frames)
     if is_tagging(recordings):
         _set(recipe / "conf/finetune.yaml", task="tagging")
     folds = [_plain(name.removeprefix("test_fold")) for name in sets if name.startswith("test_fold")]
@@ -204,7 +214,7 @@ def _told(recordings: Sequence[Recording], sets: dict[str, list[Recording]], fou
         f"{len(recordings)} recordings, {found.hours:.2f} hours, {len(labels)} labels; {rates}",
         f"lengths: {seconds[0]:.2f} to {seconds[-1]:.2f} s, median {seconds[len(seconds) // 2]:.2f} s",
         "sets: " + ", ".join(f"{name} {len(rows)}" for name, rows in sets.items()),
-        f"front end: {found.rate} Hz; crops of {found.crop_frames} frames of 10 ms",
+        f"front end: {found.rate} Hz; crops of {found.global_frames} frames of 10 ms, {found.crop_frames} to fine-tune",
     ]
     if found.channels > 1:
         lines.append("some recordings have several channels: the first is taken (option --channel)")

@@ -41,7 +41,8 @@ def test_class_folders_of_telephone_speech(tmp_path) -> None:
     recipe = make(tmp_path, corpus)
     fbank = yaml.safe_load((recipe / "conf/fbank.yaml").read_text())
     assert (fbank["sample_rate"], fbank["num_mel_bins"]) == (8000, 64)
-    assert yaml.safe_load((recipe / "conf/pretrain.yaml").read_text())["global_frames"] == 96
+    assert yaml.safe_load((recipe / "conf/pretrain.yaml").read_text())["global_frames"] == 64, "two thirds of a clip"
+    assert yaml.safe_load((recipe / "conf/finetune.yaml").read_text())["crop_frames"] == 96, "all of it"
     assert default(recipe, "corpus") == f'"{corpus}"'
     assert default(recipe, "channel") == "none"
     (run,) = read_plan(str(recipe / "conf/runs.yaml")).runs
@@ -86,7 +87,7 @@ def test_only_clips_of_a_crop_count_for_the_batch(tmp_path) -> None:
         for i in range(24):
             write(tmp_path / "corpus" / label / f"{i}.wav", 8000, 0.4 if i % 5 == 0 else 1.0)
     recipe = make(tmp_path, tmp_path / "corpus")
-    assert conf(recipe, "pretrain")["global_frames"] == 96
+    assert conf(recipe, "pretrain")["global_frames"] == 64
     assert conf(recipe, "pretrain")["batch_size"] == 16, "40 clips to train on, but some are shorter than a crop"
     assert conf(recipe, "finetune")["batch_size"] == 32
 
