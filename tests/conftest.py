@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tarfile
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,3 +25,10 @@ def unused_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def tar_archives() -> None:
+    """A Python that can unpack tar archives safely."""
+    if not hasattr(tarfile, "data_filter"):
+        pytest.skip("this Python cannot unpack tar archives safely: install 3.10.12, 3.11.4 or newer")

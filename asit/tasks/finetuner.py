@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,9 +16,20 @@ from asit.data import augment
 from asit.errors import AsitError
 from asit.layers.ema import move
 from asit.models.classifier import Classifier, mask_needed
-from asit.tasks import classification, tagging
 
 EMA_DECAY = 0.999  # of the moving average; smaller over the first updates
+
+
+class TaskLoss(Protocol):
+    """What fine-tuning needs of a task of ``asit.tasks``."""
+
+    def soft(self, targets: Tensor) -> Tensor:
+        """Shares (B, C), the form that mixup blends."""
+        ...
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """A scalar."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,7 @@ class FineTuner(nn.Module):
     def __init__(
         self,
         classifier: Classifier,
-        task: classification.Task | tagging.Task,
+        task: TaskLoss,
         settings: FineTunerSettings,
         *,
         mean: float,

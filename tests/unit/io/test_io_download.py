@@ -200,7 +200,7 @@ def test_a_cut_answer_of_unknown_length_is_no_whole_file(server, tmp_path):
     assert os.listdir(tmp_path) == ["f.part"]
 
 
-@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="this Python cannot unpack tar archives safely")
+@pytest.mark.usefixtures("tar_archives")
 def test_command(server, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with tarfile.open("a.tar.gz", "w:gz") as tar:

@@ -12,10 +12,6 @@ from hypothesis import strategies as st
 from asit.errors import AsitError
 from asit.io.unpack import extract
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(tarfile, "data_filter"), reason="this Python cannot unpack tar archives safely"
-)
-
 
 def tar(path, members, mode="w:gz"):
     with tarfile.open(path, mode) as archive:
@@ -31,6 +27,7 @@ def tar(path, members, mode="w:gz"):
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+@pytest.mark.usefixtures("tar_archives")
 def test_tar(tmp_path, mode):
     path = tar(tmp_path / "a b.tar", [("top/x.wav", b"1"), ("top/y", (tarfile.SYMTYPE, "x.wav"))], mode)
     out = tmp_path / "out dir" / "deep"
@@ -62,6 +59,7 @@ def test_zip(tmp_path):
         ("pipe", (tarfile.FIFOTYPE, "")),
     ],
 )
+@pytest.mark.usefixtures("tar_archives")
 def test_tar_members_that_lead_out_are_refused(tmp_path, name, content):
     path = tar(tmp_path / "a.tar.gz", [("good", b"x"), (name, content)])
     with pytest.raises(AsitError, match=r"a.tar.gz: refused"):
@@ -70,6 +68,7 @@ def test_tar_members_that_lead_out_are_refused(tmp_path, name, content):
     assert os.listdir(tmp_path / "in") == []
 
 
+@pytest.mark.usefixtures("tar_archives")
 def test_write_through_a_link_is_refused(tmp_path):
     path = tar(tmp_path / "a.tar", [("d", (tarfile.SYMTYPE, "..")), ("d/evil", b"x")])
     with pytest.raises(AsitError, match="refused"):
@@ -97,6 +96,7 @@ def test_zip_links_are_refused(tmp_path):
         extract(tmp_path / "a.zip", tmp_path / "out")
 
 
+@pytest.mark.usefixtures("tar_archives")
 def test_other_content_truncated_and_occupied(tmp_path):
     (tmp_path / "a.tgz").write_bytes(b"no archive")
     with pytest.raises(AsitError, match="found something else"):
@@ -126,6 +126,7 @@ BULK = [(f"x{i}.wav", os.urandom(3000)) for i in range(8)]
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.9, "crc", "cut"])
+@pytest.mark.usefixtures("tar_archives")
 def test_damage_anywhere_is_noticed_and_leaves_nothing(tmp_path, mode, place):
     """Also in a checksum that stands behind the last member, which tarfile never reads."""
     path = tar(tmp_path / "a.tar", BULK, mode)
@@ -138,6 +139,7 @@ def test_damage_anywhere_is_noticed_and_leaves_nothing(tmp_path, mode, place):
 
 
 @pytest.mark.parametrize("change", ["head", "cut", "link", "self"])
+@pytest.mark.usefixtures("tar_archives")
 def test_a_plain_tar_that_is_damaged_or_incomplete(tmp_path, change):
     """tarfile takes a damaged head for the end, and a link without a target for a trifle."""
     members = list(BULK)
@@ -154,6 +156,7 @@ def test_a_plain_tar_that_is_damaged_or_incomplete(tmp_path, change):
     assert os.listdir(tmp_path) == ["a.tar"]
 
 
+@pytest.mark.usefixtures("tar_archives")
 def test_more_than_the_disk_holds_is_refused_before_it_is_written(tmp_path):
     path = tmp_path / "a.tar"
     info = tarfile.TarInfo("x")
