@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Arabic Speech Commands: 40 spoken words of one second, official parts with other speakers in each. Made by
-# tools/new_recipe.sh; local/prepare.py reads the corpus' own three tables.
+# tools/new_recipe.sh; local/arabic_commands.py reads the corpus' own three tables.
 #
 #   ./run.sh --seeds 3                            # everything; a tiny network: hours on two processor cores
 #   ./run.sh --corpus /data/arabic-speech-commands-dataset    # a copy that is there
@@ -35,7 +35,7 @@ if begin 0 download "The corpus" -- "$copy"; then
     fi
 fi
 
-if begin 1 data "Data directories from the corpus" local/prepare.py -- data/all/wav.scp; then
+if begin 1 data "Data directories from the corpus" local/prepare.py local/arabic_commands.py -- data/all/wav.scp; then
     local/prepare.py --corpus "$copy" --check-counts "$check_counts" --data data
     for draw in 0 1 2; do # of 180 clips of each word
         asit-subset-data-dir --data-dir data/train --out-dir "data/train_1pct_$draw" --per-label 2 --seed "$draw"

@@ -26,8 +26,8 @@ exp=$(experiment "$exp" "$tag")
 : "${out:=$exp/asit-tiny.safetensors}"
 copies=${corpora:-downloads}
 ((ngpu > 0)) && model_cmd=$cuda_cmd || model_cmd=$train_cmd
-PYTHONPATH=$PWD/../speechcommands/local:$PWD/../asterisk/local${PYTHONPATH:+:$PYTHONPATH}
-export PYTHONPATH # prepare.py takes the rules of two corpora from their recipes
+PYTHONPATH=$PWD/../speechcommands/local:$PWD/../arabic_commands/local:$PWD/../asterisk/local${PYTHONPATH:+:$PYTHONPATH}
+export PYTHONPATH # prepare.py takes the rules of three corpora from their recipes
 
 if begin 0 download "The corpora" conf/corpora.tsv; then
     if [[ -z $corpora ]]; then

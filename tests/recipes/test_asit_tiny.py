@@ -52,8 +52,9 @@ def corpora(tmp_path: Path) -> Path:
         path = tmp_path / "corpora" / corpus / name
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, 0.1 * random.standard_normal(16000), 16000)
-    table = tmp_path / "corpora/arabic_commands/main/train.csv"
-    table.write_text("file,class\ndataset/yes/00000001_NO_01.wav,yes\n")
+    tables = tmp_path / "corpora/arabic_commands/main"
+    for table, speaker in (("train", 1), ("val", 2), ("test", 2)):
+        (tables / f"{table}.csv").write_text(f"file,class\ndataset/yes/0000000{speaker}_NO_01.wav,yes\n")
     return tmp_path / "corpora"
 
 
@@ -61,7 +62,7 @@ def corpora(tmp_path: Path) -> Path:
 def neighbours(tmp_path: Path) -> Path:
     """The recipe among copies of those whose rules it takes."""
     recipe = copy_recipe("asit_tiny", tmp_path, CONFIGS)
-    for name in ("speechcommands/local", "asterisk/local", "mini/corpus/splits"):
+    for name in ("speechcommands/local", "arabic_commands/local", "asterisk/local", "mini/corpus/splits"):
         shutil.copytree(ROOT / "egs" / name, recipe.parent / name)
     return recipe
 
@@ -80,7 +81,9 @@ def test_from_corpora_to_weights(corpora: Path, neighbours: Path) -> None:
 
 def test_no_prompt_that_mini_or_asterisk_test_is_heard(tmp_path: Path) -> None:
     code = "import prepare, pathlib; print(*(r.path for r in prepare.asterisk(pathlib.Path('x'))), sep='\\n')"
-    path = ":".join(str(ROOT / "egs" / name / "local") for name in ("asit_tiny", "speechcommands", "asterisk"))
+    path = ":".join(
+        str(ROOT / "egs" / name / "local") for name in ("asit_tiny", "speechcommands", "arabic_commands", "asterisk")
+    )
     heard = call(tmp_path, "env", f"PYTHONPATH={path}:{ROOT}", sys.executable, "-c", code).stdout.split()
     assert len(heard) > 1000
     tested = {

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """Corpora with free licences -> data/pool, without what is tested anywhere in this toolkit; data/all for the features.
 
-A corpus is a folder of that name below --corpora. What it may contribute stands in one function each. The rules of two
-corpora are those of their recipes: PYTHONPATH names ../speechcommands/local and ../asterisk/local.
+A corpus is a folder of that name below --corpora. What it may contribute stands in one function each. The rules of
+three corpora are those of their recipes: PYTHONPATH names local/ of ../speechcommands, ../arabic_commands, ../asterisk.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import arabic_commands as arabic
 import corpus as prompts
 import speech_commands as words
 import splits
@@ -42,14 +42,9 @@ def speech_commands(folder: Path) -> Iterator[Recording]:
 
 def arabic_commands(folder: Path) -> Iterator[Recording]:
     """The clips of train.csv."""
-    table = next(iter(sorted(folder.rglob("train.csv"))), None)
-    if table is None:
-        raise AsitError(f"{folder}: expected train.csv and dataset/, found no such folder; unpack the archive again")
-    with table.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            clip = table.parent / row["file"]
-            speaker, _, take = clip.stem.partition("_NO_")
-            yield Recording(str(clip), speaker=f"arabic_{speaker}", name=f"{clip.parent.name}_{take}")
+    for clip in arabic.recordings(str(folder), check_counts=False):
+        if clip.split == "train":
+            yield Recording(clip.path, speaker=f"arabic_{clip.speaker}", name=clip.name)
 
 
 def librispeech(folder: Path) -> Iterator[Recording]:
