@@ -34,16 +34,17 @@ class Attention(nn.Module):
             valid: bool (B, N); keys where it is False are not attended to (padding).
         """
         b, n, d = x.shape
-        qkv = self.qkv(x).reshape(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        # Split before the heads are told apart: the gradient of qkv is put together in one copy, not in two.
+        qkv = tuple(part.view(b, n, self.heads, -1).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=-1))
         mask = None if valid is None else valid[:, None, None, :]
         # torch's fused kernel for CPUs is slower in bfloat16 than two products and a softmax (docs/performance.md).
-        by_hand = qkv.device.type == "cpu" and qkv.dtype == torch.bfloat16
+        by_hand = x.device.type == "cpu" and qkv[0].dtype == torch.bfloat16
         found = _explicit_attention(qkv, mask) if by_hand else F.scaled_dot_product_attention(*qkv, attn_mask=mask)
         return self.proj(found.transpose(1, 2).reshape(b, n, d))
 
 
-def _explicit_attention(qkv: Tensor, mask: Tensor | None) -> Tensor:
-    """Queries, keys, values (3, B, H, N, D/H), mask bool (B, 1, 1, N) or None -> (B, H, N, D/H), in their dtype."""
+def _explicit_attention(qkv: tuple[Tensor, ...], mask: Tensor | None) -> Tensor:
+    """Queries, keys, values, each (B, H, N, D/H), mask bool (B, 1, 1, N) or None -> (B, H, N, D/H), in their dtype."""
     q, k, v = qkv
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (B, H, N, N)
     if mask is not None:

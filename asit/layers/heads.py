@@ -78,7 +78,8 @@ class ProjectionHead(nn.Module):
         return cls_logits, self._embed(patches), weight
 
     def _embed(self, x: Tensor) -> Tensor:
-        return F.normalize(self.mlp(x), dim=-1)
+        hidden = self.mlp(x)
+        return F.normalize(hidden, dim=-1).to(hidden.dtype)  # under autocast a GPU takes norms in float32, and keeps it
 
 
 class ReconstructionHead(nn.Module):
