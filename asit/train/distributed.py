@@ -30,7 +30,7 @@ class Place:
 
 
 def pick_device(ngpu: int | None, local_rank: int = 0) -> torch.device:
-    """The device of this process.
+    """The device of this process. On a GPU float32 is float32: torch would round convolutions to TF32.
 
     Raises:
         AsitError: more GPUs are asked for than there are.
@@ -39,6 +39,7 @@ def pick_device(ngpu: int | None, local_rank: int = 0) -> torch.device:
     wanted = min(there, 1) if ngpu is None else ngpu
     if wanted > there:
         raise AsitError(f"--ngpu {wanted}: this machine has {there} usable GPU(s); use --ngpu {there}")
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda", local_rank) if wanted else torch.device("cpu")
 
 
