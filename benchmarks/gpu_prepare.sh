@@ -3,17 +3,17 @@
 # Linux in benchmarks/gpu/wheels (ignored by git), which travel with the checkout. gpu.sh unpacks what is missing there.
 #
 #   benchmarks/gpu_prepare.sh                      # about 50 MB
-#   benchmarks/gpu_prepare.sh --scipy-for ""       # 16 MB: the machine has scipy
+#   benchmarks/gpu_prepare.sh --large ""           # 7 MB: the machine has scipy and scikit-learn
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tools/recipe.sh
 pythons="3.10 3.11 3.12" # versions of Python that the machine may have
-scipy_for=3.12       # of these, the ones that get scipy, 35 MB each
-sklearn_for=3.12     # and those that get scikit-learn, 9 MB each
+large="scipy scikit-learn" # of 35 and 9 MB, for the last of these only
 pip="python3 -m pip" # how to call pip
 parse_options "$@"
 wheels=benchmarks/gpu/wheels most=60 # MB
 read -r -a pip <<<"$pip"
+read -r -a big <<<"$large"
 
 download() { # download PYTHON PACKAGE...
     local version=$1 platform words=()
@@ -29,10 +29,9 @@ mapfile -t packages < <(PYTHONPATH=benchmarks/gpu python3 -c 'import install; pr
 for version in $pythons; do
     small=("${packages[@]}")
     [[ $version != 3.10 ]] || small+=(exceptiongroup tomli)
-    [[ " $scipy_for " != *" $version "* ]] || small+=(scipy)
-    [[ " $sklearn_for " != *" $version "* ]] || small+=(scikit-learn)
+    [[ $version != "${pythons##* }" ]] || small+=("${big[@]}")
     download "$version" "${small[@]}"
 done
 size=$(du -sm "$wheels" | cut -f1)
 echo "$wheels: $(find "$wheels" -name '*.whl' | wc -l) wheels, $size MB"
-((size <= most)) || { echo "gpu_prepare.sh: error: $size MB, expected at most $most; give fewer --scipy-for or --sklearn-for" >&2 && exit 1; }
+((size <= most)) || { echo "gpu_prepare.sh: error: $size MB, expected at most $most; give fewer --pythons" >&2 && exit 1; }

@@ -16,6 +16,7 @@ import deviations
 import training_step
 
 from asit.layers.attention import Attention
+from asit.layers.heads import ProjectionHead
 from asit.losses._factored import Factored
 from asit.losses.local_distillation import LocalDistillation
 from asit.masking import gmml
@@ -131,6 +132,14 @@ def attention(part: Part) -> None:
         part.at_most(f"attention in bf16{name}", off(found, expected), 2e-2)
 
 
+def head(part: Part) -> None:
+    """Embeddings under bf16 stay bf16, or the local loss multiplies them in float32."""
+    head = ProjectionHead(32, 16, 8, (64,), train_gain=True).to(part.device)
+    with torch.autocast(part.device.type, torch.bfloat16):
+        embeddings = head(*(torch.randn(4, 32, device=part.device) for _ in range(2)))[1]
+    part.record("the head's embeddings under bf16", embeddings.dtype == torch.bfloat16, found=str(embeddings.dtype))
+
+
 def main() -> None:
     """All of it; a failure does not end it."""
     with Part("agreement", "Golden values and agreement with the CPU") as part:
@@ -138,7 +147,7 @@ def main() -> None:
         for variant in ("v2",) if part.tiny else ("v1", "v2"):
             with part.going_on(f"golden {variant}, float32"):
                 golden(part, variant)
-        for check in (corruption, local_loss, attention, fine_tuning):
+        for check in (corruption, local_loss, attention, head, fine_tuning):
             with part.going_on(check.__name__):
                 check(part)
         for variant in () if part.tiny else ("v1", "v2"):  # last: the CPU takes its time

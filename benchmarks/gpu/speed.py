@@ -5,6 +5,7 @@ Goes from base to tiny, and leaves out what its time does not suffice for.
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import statistics
 import tempfile
@@ -78,9 +79,9 @@ def steps(part: Part, table: Table, size: str, variant: str, more: dict) -> int:
     return batch
 
 
-def levers(part: Part, size: str, variant: str, batch: int, more: dict) -> None:
+def levers(part: Part, size: str, variant: str, best: int, more: dict) -> None:
     """What each lever gives beside all others, and what compiling adds."""
-    rounds = 2 if part.tiny else 5
+    rounds, batch = 2 if part.tiny else 5, min(best, PLAIN_CLIPS)
     title = f"Levers of the step, {size}, {variant}, {batch} clips"
     table = Table(f"gpu_levers_{size}", title, ["lever", "speed with all, over all without it"])
     part.tables.append(table)
@@ -92,24 +93,26 @@ def levers(part: Part, size: str, variant: str, batch: int, more: dict) -> None:
             table.rows.append([words, f"{ratio(take_turns(turns, few, part.device), 'less', 'all'):.2f}"])
     # Each rate of drop path is a version of a block's code, which would take minutes to compile.
     more = {**more, "drop_path": 0.0}
-    whole = Step(size, variant, ALL, batch, part.device, **more)
-    for name, words in (
-        (COMPILE, "torch.compile of the blocks (`--compile true`)"),
-        (GRAPHS, "the same, as CUDA graphs"),
+    half = max(1, best // 2)  # two networks at a time have to fit
+    for (name, words), batch in itertools.product(
+        ((COMPILE, "torch.compile of the blocks (`--compile true`)"), (GRAPHS, "the same, as CUDA graphs")),
+        (half, min(half, PLAIN_CLIPS)),
     ):
         if part.tiny or part.left() < 3 * RESERVE:
             part.fact(f"lever {name}", "not run: " + ("toy sizes" if part.tiny else "no time left"))
             continue
         with part.going_on(f"lever {name}"):
-            turns = {"with": Step(size, variant, ALL | {name}, batch, part.device, **more), "all": whole}
+            sets = {"with": ALL | {name}, "all": ALL}
+            turns = {what: Step(size, variant, some, batch, part.device, **more) for what, some in sets.items()}
             times = take_turns(turns, rounds, part.device, warm_up=3)
-            table.rows.append([words, f"{ratio(times, 'all', 'with'):.2f}"])
+            table.rows.append([f"{words}, {batch} clips", f"{ratio(times, 'all', 'with'):.2f}"])
+            del turns
     part.save()
 
 
 def loading(part: Part, size: str, variant: str, batch: int) -> None:
     """The share of a real training's time that it waits for crops from archives on local disk."""
-    updates, every = (4, 2) if part.tiny else (40, 10)
+    updates, every = (4, 2) if part.tiny else (24, 8)
     options = {"size": size, **VARIANTS[variant], **(TOY if part.tiny else {})}
     options |= {"global_frames": 64 if part.tiny else 592, "local_frames": 32 if part.tiny else 192}
     options |= {"local_crops": 4 if variant == "v2" else 0, "batch_size": batch, "steps": updates, "warmup": 1}
@@ -117,7 +120,7 @@ def loading(part: Part, size: str, variant: str, batch: int) -> None:
     options |= {"tensorboard": "false"}
     with tempfile.TemporaryDirectory() as home:
         frames = (100, 101) if part.tiny else (998, 999)
-        make_pool(Path(home) / "pool", clips=4 * batch, mels=128, frames=frames)
+        make_pool(Path(home) / "pool", clips=2 * batch, mels=128, frames=frames)
         words = shlex.split(job_list.line("asit-pretrain", options))
         call("pretrain", [*words[1:], "--data-dir", f"{home}/pool", "--out-dir", f"{home}/run"])
         rows = [row for row in read_metrics(Path(home) / "run/metrics.jsonl") if row["kind"] == "train"]
@@ -149,7 +152,7 @@ def main() -> None:
                     with part.going_on(f"{size}, {variant}: loading"):
                         loading(part, size, variant, batch)
                     with part.going_on(f"{size}, {variant}: levers"):
-                        levers(part, size, variant, min(batch, PLAIN_CLIPS), more)
+                        levers(part, size, variant, batch, more)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from asit.kaldi.table import write_table
 
 def make_pool(path, clips=24, mels=16, frames=(40, 90), seed=0, compression=0):
     random = np.random.default_rng(seed)
-    lengths = {f"utt{i:03d}": int(random.integers(*frames)) for i in range(clips)}
+    lengths = {f"utt{i:0{max(3, len(str(clips - 1)))}d}": int(random.integers(*frames)) for i in range(clips)}
     path.mkdir(parents=True)
     with ArkWriter(path / "f.ark", path / "feats.scp", compression) as writer:
         for utt, length in lengths.items():
