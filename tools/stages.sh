@@ -6,15 +6,15 @@
 #   - the commands in its body, and the functions of run.sh and of files in _shared (training.sh) that they call;
 #   - the values of variables which these files assign above the first stage and which these commands mention, except
 #     those that only say how fast it goes: nj, ngpu, num_workers;
-#   - an INPUT: a file's content; in a folder the names and contents of its files (tools/checksum_folder.py), never
-#     their times, so that a copy of a recipe is as finished as the recipe;
+#   - an INPUT: a file's content, or that of weights in asit/weights by their name; in a folder the names and contents
+#     of its files (tools/checksum_folder.py), never their times: a copy of a recipe is as finished as the recipe;
 #   - an OUTPUT is missing;
 #   - the stage before it has run again.
-# NUMBER, NAME and "Title" are literals. A stage does not write to its own INPUTs. `finish` ends run.sh. The INPUTs of
-# stages outside --stage and --stop-stage are not read; what hangs on them is the record of the stage before, which is.
+# NUMBER, NAME and "Title" are literals. A stage does not write to its own INPUTs, and those of stages outside --stage and
+# --stop-stage are not read: the record of the stage before is. `finish` ends run.sh.
 # A stage that ends with code 86 has only been shown by `--dry-run` of a job back end: run.sh stops, nothing is recorded.
-# The record of a finished stage is $done_dir/NAME, written when all of it is done; `records_in FOLDER` sets done_dir for
-# the stages below it. Locals that are alive while variables of run.sh are read start with an underscore.
+# A finished stage's record is $done_dir/NAME, written when all of it is done; `records_in FOLDER` sets done_dir for those
+# below it. Locals that are alive while variables of run.sh are read start with an underscore.
 _neutral=" stage stop_stage skip_stages force dry_run status config done_dir nj ngpu num_workers "
 _open="" _record="" _started=0 _before=none _locked=""
 
@@ -52,7 +52,8 @@ _describe() { # _describe NAME INPUT...: one line for each thing that the stage 
                 _wrong "$_name: cannot read the folder"
             printf 'input %s %s\n' "$_name" "$_text"
         else
-            printf 'input %s %s\n' "$_name" "$(cksum 2>/dev/null <"$_name" || printf missing)"
+            _text=$_name; [[ -f $_name ]] || _text=$_here/../asit/weights/$_name.safetensors
+            printf 'input %s %s\n' "$_name" "$(cksum 2>/dev/null <"$_text" || printf missing)"
         fi
     done
 }

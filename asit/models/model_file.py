@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import safetensors
@@ -14,9 +13,9 @@ from torch import Tensor
 from asit.errors import AsitError, excerpt
 from asit.io import json_object
 from asit.io.atomic import atomic_open
+from asit.models import shipped
 
 KEY = "asit"
-SHIPPED = Path(__file__).resolve().parents[1] / "weights"  # <name>.safetensors, each with a card <name>.md
 REMEDY = "the file is damaged or of another version or toolkit; copy it again, or train the model again"
 
 
@@ -28,19 +27,13 @@ def save(path: str | os.PathLike[str], tensors: dict[str, Tensor], metadata: dic
         stream.write(safetensors.torch.save(plain, {KEY: text}))
 
 
-def located(path: str | os.PathLike[str]) -> str:
-    """The path of a model file: ``path``, or that of the weights with this name that come with asit."""
-    shipped = SHIPPED / f"{os.fspath(path)}.safetensors"
-    return str(shipped) if not os.path.exists(path) and shipped.is_file() else os.fspath(path)
-
-
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (on the CPU) and metadata of a file, or of weights that :func:`located` finds by their name.
+    """Tensors (on the CPU) and metadata of a file, or of weights that ship, by their name.
 
     Raises:
         AsitError: missing, damaged, not written by :func:`save`, or with metadata that are no JSON object.
     """
-    path = located(path)
+    path = shipped.located(path)
     metadata = load_metadata(path)
     try:
         return safetensors.torch.load_file(path), metadata
@@ -50,11 +43,11 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The metadata alone; the tensors are not read. Errors as :func:`load`."""
-    path = located(path)
+    path = shipped.located(path)
     if not os.path.isfile(path):
-        names = " or ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors")))
-        shipped = f", or give {names}, which asit has" if names else "; this copy of asit has no weights of its own"
-        raise AsitError(f"{path}: no such model file; train it first, check the path{shipped}")
+        names = " or ".join(shipped.names())
+        remedy = f", or give {names}, which asit has" if names else "; this copy of asit has no weights of its own"
+        raise AsitError(f"{path}: no such model file; train it first, check the path{remedy}")
     try:
         with safetensors.safe_open(path, framework="pt") as stream:
             facts = stream.metadata() or {}

@@ -3,7 +3,7 @@
 A run is a training set, a validation set and a test set under one configuration; it is made for each seed and each
 fold, once for every system. Seed s has its own pretraining, its own draw of the small label sets and its own order of
 the clips; the systems of one run differ in what their name says and in nothing else. Where ``pretrainings`` names
-several, as an ablation does, every run is made from each of them.
+several, as an ablation does, every run is made from each of them. The name of weights that ship is a system too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from asit.config import Options, entry, option, read_yaml
 from asit.errors import AsitError, excerpt, nearest
+from asit.models import shipped
 from asit.recipes import job_list
 
 # system -> options of asit-finetune beside those of the configuration; their names in the report
@@ -175,7 +176,7 @@ def _run(row: dict[str, Any], where: str) -> Run:
     }
     run = entry(Run, texts, where)
     for system in run.systems:
-        if system not in SYSTEMS:
+        if system not in SYSTEMS and not _shipped(system):
             raise AsitError(f"{where}: unknown system '{system}': {nearest(system, SYSTEMS)}")
         if run.trials and system not in OF_TRIALS:
             raise AsitError(f"{where}: system '{system}' with trials: expected systems among {', '.join(OF_TRIALS)}")
@@ -188,6 +189,15 @@ def _run(row: dict[str, Any], where: str) -> Run:
     if run.trials and len(run.test) > 1:
         raise AsitError(f"{where}: expected one test set, whose clips the trials name, found {len(run.test)}")
     return run
+
+
+def _shipped(system: str) -> tuple[str, dict[str, Any]] | None:
+    """Of ``asit-tiny`` or ``asit-tiny probe``, if weights of that name ship: what FINETUNED has of other systems."""
+    weights, _, kind = system.partition(" ")
+    if weights not in shipped.names() or kind not in ("", "probe"):
+        return None
+    name, options = FINETUNED[kind] if kind else ("", {})
+    return f"{name} of {weights}" if kind else weights, {"init": weights, **options}
 
 
 def _words(value: Any) -> tuple[str, ...]:
@@ -257,11 +267,13 @@ def _add(
     valid = f"{settings.data}/{valid}" if valid else ""
     tests = {turn.name(test): [f"test={test}"] * (len(run.test) > 1) for test in run.test}
     for system in run.systems:
-        without = system in ("scratch", "baseline")
+        of_shipped = _shipped(system)
+        without = bool(of_shipped) or system in ("scratch", "baseline")
         if without and turn.pretraining != next(iter(plan.pretrainings)):
             continue
-        out = f"{settings.exp}/{run.name}_{system}{'' if without else turn.of_pretraining}_{turn.suffix}"
-        tags = [*own_tags, *([f"pretraining={WITHOUT if without else turn.pretraining}"] * bool(turn.pretraining))]
+        out = f"{settings.exp}/{run.name}_{_folder(system)}{'' if without else turn.of_pretraining}_{turn.suffix}"
+        pretraining = system.split()[0] if of_shipped else WITHOUT if without else turn.pretraining
+        tags = [*own_tags, *([f"pretraining={pretraining}"] * bool(turn.pretraining))]
         sets = {"train_dir": train, "valid_dir": valid} if valid else {"train_dir": train}
         config = str(plan.folder / run.config)
         if system in UNTRAINED:  # its command knows few of the options in the file, and would refuse the others
@@ -271,7 +283,7 @@ def _add(
                 place = {"test_dir": f"{settings.data}/{test}", "out_dir": f"{out}/{test}", "tags": tags + tag}
                 found[system].append({**shared, **place})
             continue
-        shown, own = FINETUNED[system]
+        shown, own = of_shipped or FINETUNED[system]
         own = {"out_dir": out, "seed": turn.seed, "tags": [*tags, f"system={shown}"], **own}
         found["finetune"].append({"config": config, "init": init, **sets, **own})
         for name_of_list in run.trials:

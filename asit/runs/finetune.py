@@ -19,7 +19,7 @@ from asit.errors import AsitError
 from asit.features.stats import Stats
 from asit.kaldi.data_dir import DataDir
 from asit.models.classifier import Classifier, HeadSettings
-from asit.models.model_file import located
+from asit.models.shipped import located
 from asit.models.trained import check_front_end, load_backbone, save_model
 from asit.recipes.provenance import provenance
 from asit.recipes.record import parse_tags

@@ -39,6 +39,20 @@ def test_finished_stages_do_nothing_until_something_changes(recipe):
     assert "Stage 1 (train) is finished and unchanged" in out
 
 
+def test_weights_by_name_are_an_input(recipe):
+    checkout = recipe.folder.parent / "checkout"
+    shutil.copytree(recipe.environment["ASIT_TOOLS"], checkout / "tools")
+    recipe.environment["ASIT_TOOLS"] = str(checkout / "tools")
+    recipe.script((recipe.folder / "run.sh").read_text().replace("conf/train.yaml", "asit-none"))
+    recipe.run()
+    weights = checkout / "asit/weights/asit-none.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_text("1")
+    assert "changed: input asit-none" in recipe.run()
+    weights.write_text("2")
+    assert "changed: input asit-none" in recipe.run()
+
+
 def test_option_reruns_the_stages_that_use_it_and_those_after(recipe):
     recipe.run()
     recipe.ran()

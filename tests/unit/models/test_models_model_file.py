@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 
 from asit.errors import AsitError
-from asit.models import model_file
+from asit.models import model_file, shipped
 
 
 def test_there_and_back(tmp_path):
@@ -34,7 +34,7 @@ def test_damage_is_named(tmp_path):
 
 
 def test_weights_that_come_with_asit_have_a_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(model_file, "SHIPPED", tmp_path)
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     with pytest.raises(AsitError, match=r"little: no such model file; .*this copy of asit has no weights"):
         model_file.load("little")
     monkeypatch.chdir(tmp_path / "..")

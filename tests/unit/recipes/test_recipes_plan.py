@@ -9,6 +9,7 @@ import pytest
 
 from asit.config import from_dict, parse
 from asit.errors import AsitError
+from asit.models import shipped
 from asit.recipes.job_list import line, out_dirs, put_aside
 from asit.recipes.plan import COMMANDS, Settings, options_of_runs, read_plan, sets, write
 from asit.runs.finetune import Settings as FinetuneSettings
@@ -53,6 +54,21 @@ def test_systems_of_a_run_differ_in_their_name_only(recipe) -> None:
     assert [run["train_dir"] for run in tuned[::4]] == ["data/few_0", "data/few_1"]
     assert "valid_dir" not in tuned[2]
     assert "lr" not in tuned[0], "what the file says stays there"
+
+
+def test_weights_that_ship_are_a_system(recipe, monkeypatch, tmp_path) -> None:
+    (tmp_path / "asit-tiny.safetensors").touch()
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    systems = "systems: [pretrained, asit-tiny, asit-tiny probe]"
+    (recipe / "runs.yaml").write_text(RUNS.replace("systems: [pretrained, probe]", systems))
+    tuned, probe = options_of_runs(settings(recipe))["finetune"][3:]
+    assert (tuned["init"], tuned["tags"][-1]) == ("asit-tiny", "system=asit-tiny")
+    assert tuned["out_dir"] == "exp/words_all_asit-tiny_0"
+    assert (probe["init"], probe["freeze_backbone"]) == ("asit-tiny", True)
+    assert probe["tags"][-1] == "system=linear probe of asit-tiny"
+    (recipe / "runs.yaml").write_text(RUNS.replace("[pretrained, probe]", "[asit-tiny knn]"))
+    with pytest.raises(AsitError, match="unknown system 'asit-tiny knn'"):
+        read_plan(str(recipe / "runs.yaml"))
 
 
 def test_every_test_set_is_scored(recipe) -> None:
