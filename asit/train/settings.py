@@ -56,7 +56,10 @@ class TrainSettings(Options):
         "auto", "arithmetic of the forward pass; auto: bf16 (autocast) where the hardware has it", choices=CHOICES
     )
     compile: bool = option(
-        False, "torch.compile the transformer's blocks; meant for GPUs, no gain was measured on a CPU", free=True
+        False,
+        "torch.compile the transformer's blocks: 1.1 to 1.3 times as fast on a GPU at a large batch, after minutes of "
+        "compiling; no gain on a CPU",
+        free=True,
     )
     checkpoint_blocks: bool = option(
         False,

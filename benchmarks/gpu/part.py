@@ -58,7 +58,8 @@ class Part:
         self.tiny, self.on_gpu = self.settings.tiny, self.device.type == "cuda"
         self.checks: list[dict[str, Any]] = []
         self.tables: list[Table] = []
-        self.facts = {"part": name, "title": title, "status": "running", "command": measure.command()}
+        self.facts = {"part": name, "title": title, "status": "running"}
+        self.facts["command"] = f"benchmarks/gpu.sh --device {self.settings.device} --parts {name}"
         self.facts["machine"] = measure.machine()
         self.save()
 
