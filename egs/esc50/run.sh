@@ -70,7 +70,7 @@ if begin 4 pretrain "Pretrain without labels, for each fold" "$runs" "${init:-$p
     pretrain
 fi
 
-if begin 5 finetune "Fine-tune on four folds, five times" "$runs" "${runs%/*}"; then
+if begin 5 finetune "Fine-tune on four folds, five times" "$runs" "${runs%/*}" asit-tiny; then
     finetune
 fi
 
