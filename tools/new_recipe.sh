@@ -11,9 +11,10 @@ set -euo pipefail
 egs_dir="$_root/egs"            # folder of the recipes
 template="$_root/egs/TEMPLATE"  # recipe to copy
 columns=""                      # of a CSV file with other names, as above; what is not named is left out
+preset=""                       # what the labels tell apart, words, speakers or sounds: crops and front end
 parse_leading_options "$@"
 if ((${#words[@]} != 2)); then
     echo "usage: ${0##*/} [options] <name> <corpus>; --help lists the options" >&2 && exit 2
 fi
-asit-new-recipe --name "${words[0]}" --corpus "${words[1]}" --columns "$columns" --egs-dir "$egs_dir" \
+asit-new-recipe --name "${words[0]}" --corpus "${words[1]}" --columns "$columns" --preset "$preset" --egs-dir "$egs_dir" \
     --template "$template"

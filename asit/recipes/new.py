@@ -9,14 +9,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 from tqdm import tqdm
 
-from asit.config import REQUIRED, Options, option
+from asit.config import REQUIRED, Options, from_dict, option, to_dict
 from asit.errors import AsitError
+from asit.features.fbank import FbankSettings
 from asit.io.audio import audio_info
+from asit.models import model_file, shipped
 from asit.recipes.corpus import Recording, read_corpus, sets_of
 from asit.recipes.recording import classes_of, is_tagging
 
@@ -25,6 +27,9 @@ NARROW_RATE, NARROW_BINS = 12000, 64  # up to this rate, fewer mel bins: the upp
 FRAMES_PER_SECOND = 100
 SHORTEST, LONGEST = 32, 592  # frames of a crop; the longest is the published one
 FULL_POOL_HOURS = 10.0
+WEIGHTS = "asit-tiny"  # what every run is also started from, where its front end fits
+PRESETS = ("", "words", "speakers", "sounds")
+COLOUR = ("speakers", "sounds")  # told apart by what the mean of a clip holds, which WEIGHTS take away
 GENERATED = ("data", "fbank", "exp", "downloads", "RESULTS.md", "__pycache__")
 
 
@@ -36,6 +41,12 @@ class NewRecipeSettings(Options):
     corpus: str = option(REQUIRED, "folder of class folders, <set>/<label>/ folders, or a CSV file")
     columns: str = option(
         "", "columns of a CSV file with other names, path=audio/{filename}.wav,label=category; others are left out"
+    )
+    preset: str = option(
+        "",
+        "what the labels tell apart: words (crops hold most words whole, the order of sounds counts), speakers or "
+        f"sounds (the front end keeps the mean of the clip, so {WEIGHTS} does not fit)",
+        PRESETS,
     )
     template: str = option("egs/TEMPLATE", "recipe to copy")
     egs_dir: str = option("egs", "folder of the recipes")
@@ -72,11 +83,17 @@ class Survey(NamedTuple):
         quarter = self.seconds[len(self.seconds) // 4]
         return max(SHORTEST, min(LONGEST, frames(quarter) * 2 // 3 // 8 * 8))
 
-    @property
-    def crop_frames(self) -> int:
-        """Frames of a crop for fine-tuning: half of the clips are longer, so a word fits whole; a multiple of 8."""
-        median = self.seconds[len(self.seconds) // 2]
-        return max(self.global_frames, min(LONGEST, frames(median) // 8 * 8))
+    def crop_frames(self, preset: str) -> int:
+        """Frames of a crop for fine-tuning, a multiple of 8: half of the clips fit whole, of words nine of ten."""
+        longest = self.seconds[len(self.seconds) * 9 // 10 if preset == "words" else len(self.seconds) // 2]
+        return max(self.global_frames, min(LONGEST, frames(longest) // 8 * 8))
+
+    def fits(self, preset: str) -> dict[str, Any] | None:
+        """The front end of WEIGHTS, where it suits the rate and what is told apart."""
+        if preset in COLOUR or WEIGHTS not in shipped.names():
+            return None
+        front_end = model_file.load_metadata(WEIGHTS)["front_end"]
+        return front_end if front_end["sample_rate"] == self.rate else None
 
     def long_enough(self, recordings: Sequence[Recording]) -> int:
         """How many of them have a crop."""
@@ -121,7 +138,7 @@ def new_recipe(settings: NewRecipeSettings) -> str:
     _fill_in(made, settings, recordings, list(sets), found)
     fitted = _fit(made / "conf", sets, found)
     made.rename(recipe)
-    told = [*_told(recordings, sets, found), *fitted]
+    told = [*_told(recordings, sets, found, settings.preset), *fitted]
     return "\n".join([*told, f"{recipe}: made; look through its conf/, then run {recipe}/run.sh"])
 
 
@@ -129,9 +146,21 @@ def _fill_in(
     recipe: Path, settings: NewRecipeSettings, recordings: Sequence[Recording], sets: list[str], found: Survey
 ) -> None:
     bins = NARROW_BINS if found.rate <= NARROW_RATE else 128
-    _set(recipe / "conf/fbank.yaml", sample_rate=found.rate, num_mel_bins=bins)
+    front_end = found.fits(settings.preset)
+    if front_end:
+        usual = to_dict(FbankSettings())
+        own = {
+            name: value for name, value in to_dict(from_dict(FbankSettings, front_end)).items() if value != usual[name]
+        }
+        own = {"sample_rate": found.rate, **own}
+        head = f"# The front end of {WEIGHTS}, which takes each mel bin's mean over the clip away.\n"
+        (recipe / "conf/fbank.yaml").write_text(head + yaml.safe_dump(own, sort_keys=False), encoding="utf-8")
+    else:
+        _set(recipe / "conf/fbank.yaml", sample_rate=found.rate, num_mel_bins=bins)
     _set(recipe / "conf/pretrain.yaml", global_frames=found.global_frames)
-    _set(recipe / "conf/finetune.yaml", crop_frames=found.crop_frames)
+    _set(recipe / "conf/finetune.yaml", crop_frames=found.crop_frames(settings.preset))
+    if settings.preset == "words":
+        _set(recipe / "conf/finetune.yaml", pool_slices=8)
     if is_tagging(recordings):
         _set(recipe / "conf/finetune.yaml", task="tagging")
     folds = [_plain(name.removeprefix("test_fold")) for name in sets if name.startswith("test_fold")]
@@ -145,7 +174,8 @@ def _fill_in(
         names["test"] = f"[{', '.join(others)}]"
     quoted = {key: f'"{value}"' if "{" in value else value for key, value in names.items() if value}
     words = ", ".join(f"{key}: {value}" for key, value in quoted.items())
-    run = f"runs:\n  - {{task: {settings.name}, {words}, config: finetune.yaml}}\n"
+    systems = f", systems: [pretrained, {WEIGHTS}, scratch, baseline]" if front_end else ""
+    run = f"runs:\n  - {{task: {settings.name}, {words}, config: finetune.yaml{systems}}}\n"
     (recipe / "conf/runs.yaml").write_text(head + run, encoding="utf-8")
     script = recipe / "run.sh"
     text = script.read_text(encoding="utf-8")
@@ -207,15 +237,23 @@ def _default(script: str, name: str, value: str) -> str:
     return changed
 
 
-def _told(recordings: Sequence[Recording], sets: dict[str, list[Recording]], found: Survey) -> list[str]:
+def _told(recordings: Sequence[Recording], sets: dict[str, list[Recording]], found: Survey, preset: str) -> list[str]:
     labels, seconds = classes_of(recordings), found.seconds
     rates = ", ".join(f"{rate} Hz ({count})" for rate, count in found.rates.most_common())
     lines = [
         f"{len(recordings)} recordings, {found.hours:.2f} hours, {len(labels)} labels; {rates}",
         f"lengths: {seconds[0]:.2f} to {seconds[-1]:.2f} s, median {seconds[len(seconds) // 2]:.2f} s",
         "sets: " + ", ".join(f"{name} {len(rows)}" for name, rows in sets.items()),
-        f"front end: {found.rate} Hz; crops of {found.global_frames} frames of 10 ms, {found.crop_frames} to fine-tune",
+        f"front end: {found.rate} Hz; crops of {found.global_frames} frames of 10 ms, {found.crop_frames(preset)} to "
+        "fine-tune",
     ]
+    if found.fits(preset):
+        lines.append(
+            f"{WEIGHTS} fits: its front end is taken, and runs are also started from it (--init {WEIGHTS}: only)"
+        )
+    elif WEIGHTS in shipped.names():
+        why = "takes the mean of a clip away" if preset in COLOUR else f"is for another rate than {found.rate} Hz"
+        lines.append(f"{WEIGHTS} is not used: it {why}")
     if found.channels > 1:
         lines.append("some recordings have several channels: the first is taken (option --channel)")
     if found.hours > FULL_POOL_HOURS:

@@ -49,7 +49,7 @@ if begin 3 pretrain "Pretrain without labels" "$runs" "${init:-$pretrain_config}
     nj=1 pretrain
 fi
 
-if begin 4 finetune "Fine-tune, pretrained and from scratch" "$runs" conf; then
+if begin 4 finetune "Fine-tune, pretrained and from scratch" "$runs" conf asit-tiny; then
     finetune
 fi
 

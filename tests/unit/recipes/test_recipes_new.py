@@ -9,15 +9,19 @@ import pytest
 import soundfile
 import yaml
 
+from asit.config import from_dict, to_dict
 from asit.errors import AsitError
+from asit.features.fbank import FbankSettings
+from asit.models import model_file
 from asit.recipes.new import NewRecipeSettings, new_recipe
 from asit.recipes.plan import read_plan, sets
 
 TEMPLATE = str(Path(__file__).parents[3] / "egs" / "TEMPLATE")
 
 
-def make(tmp_path, corpus, name: str = "mine") -> Path:
-    settings = NewRecipeSettings(name=name, corpus=str(corpus), template=TEMPLATE, egs_dir=str(tmp_path / "my egs"))
+def make(tmp_path, corpus, name: str = "mine", preset: str = "") -> Path:
+    own = {"name": name, "corpus": str(corpus), "preset": preset}
+    settings = NewRecipeSettings(**own, template=TEMPLATE, egs_dir=str(tmp_path / "my egs"))
     (tmp_path / "my egs").mkdir(exist_ok=True)
     new_recipe(settings)
     return tmp_path / "my egs" / name
@@ -68,6 +72,22 @@ def test_folds_tags_and_stereo(tmp_path) -> None:
 
 def conf(recipe: Path, name: str) -> dict:
     return yaml.safe_load((recipe / "conf" / f"{name}.yaml").read_text())
+
+
+@pytest.mark.parametrize("preset", ["", "words", "speakers", "sounds"])
+def test_weights_that_ship_where_their_front_end_fits(tmp_path, preset) -> None:
+    for label in "ab":
+        for i in range(10):
+            write(tmp_path / "corpus" / label / f"{i}.wav", 16000, 0.6 + 0.1 * i)
+    recipe = make(tmp_path, tmp_path / "corpus", preset=preset)
+    (run,) = read_plan(str(recipe / "conf/runs.yaml")).runs
+    fits = preset in ("", "words")
+    assert ("asit-tiny" in run.systems) == fits
+    front_end = from_dict(FbankSettings, conf(recipe, "fbank"))
+    assert (to_dict(front_end) == model_file.load_metadata("asit-tiny")["front_end"]) == fits
+    assert conf(recipe, "pretrain")["patch"] == [4, 0]
+    crop, slices = {"words": (144, 8)}.get(preset, (104, 1))
+    assert (conf(recipe, "finetune")["crop_frames"], conf(recipe, "finetune")["pool_slices"]) == (crop, slices)
 
 
 @pytest.mark.parametrize(("clips", "pretrain", "finetune"), [(15, 16, 16), (50, 32, 32)])
