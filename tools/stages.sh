@@ -11,10 +11,10 @@
 #   - an OUTPUT is missing;
 #   - the stage before it has run again.
 # NUMBER, NAME and "Title" are literals. A stage does not write to its own INPUTs, and those of stages outside --stage and
-# --stop-stage are not read: the record of the stage before is. `finish` ends run.sh.
-# A stage that ends with code 86 has only been shown by `--dry-run` of a job back end: run.sh stops, nothing is recorded.
-# A finished stage's record is $done_dir/NAME, written when all of it is done; `records_in FOLDER` sets done_dir for those
-# below it. Locals that are alive while variables of run.sh are read start with an underscore.
+# --stop-stage are not read: the record of the stage before is. `finish` ends run.sh. A stage that ends with code 86 was
+# only shown by a job back end's `--dry-run`: run.sh stops, nothing is recorded. A finished stage's record is
+# $done_dir/NAME, written when all of it is done; `records_in FOLDER` sets done_dir for those below it. Locals that are
+# alive while variables of run.sh are read start with an underscore.
 _neutral=" stage stop_stage skip_stages force dry_run status config done_dir nj ngpu num_workers "
 _open="" _record="" _started=0 _before=none _locked=""
 
