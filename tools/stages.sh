@@ -1,6 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # variables of recipe.sh
 # Stages of run.sh: begin and finish; sourced by tools/recipe.sh.
-#
 # `begin NUMBER NAME "Title" [INPUT...] [-- OUTPUT...]` is true when the stage has to run: it is within --stage and
 # --stop-stage, and not finished. A finished stage is left alone until something that it depends on changes:
 #   - the commands in its body, and the functions of run.sh and of files in _shared (training.sh) that they call;
@@ -13,8 +12,8 @@
 # NUMBER, NAME and "Title" are literals. A stage does not write to its own INPUTs, and those of stages outside --stage and
 # --stop-stage are not read: the record of the stage before is. `finish` ends run.sh. A stage that ends with code 86 was
 # only shown by a job back end's `--dry-run`: run.sh stops, nothing is recorded. A finished stage's record is
-# $done_dir/NAME, written when all of it is done; `records_in FOLDER` sets done_dir for those below it. Locals that are
-# alive while variables of run.sh are read start with an underscore.
+# $done_dir/NAME, written at its end; `records_in FOLDER` sets done_dir for those below it. Locals that live while
+# variables of run.sh are read start with an underscore.
 _neutral=" stage stop_stage skip_stages force dry_run status config done_dir nj ngpu num_workers "
 _open="" _record="" _started=0 _before=none _locked=""
 
@@ -52,7 +51,7 @@ _describe() { # _describe NAME INPUT...: one line for each thing that the stage 
                 _wrong "$_name: cannot read the folder"
             printf 'input %s %s\n' "$_name" "$_text"
         else
-            _text=$_name; [[ -f $_name ]] || _text=$_here/../asit/weights/$_name.safetensors
+            [[ -f $_name ]] && _text=$_name || _text=$_here/../asit/weights/$_name.safetensors
             printf 'input %s %s\n' "$_name" "$(cksum 2>/dev/null <"$_text" || printf missing)"
         fi
     done
