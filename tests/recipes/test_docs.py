@@ -119,7 +119,11 @@ def test_commands_exist_with_their_options(document: Path) -> None:
 
 def test_named_options_exist() -> None:
     known = set().union(*(options_of_command(command) for command in SETTINGS))
-    for script in [*ROOT.glob("egs/*/run.sh"), *(ROOT / "tools" / f"{name}.sh" for name in SCRIPTS)]:
+    for script in [
+        *ROOT.glob("egs/*/run.sh"),
+        *ROOT.glob("benchmarks/*.sh"),
+        *(ROOT / "tools" / f"{name}.sh" for name in SCRIPTS),
+    ]:
         known |= options_of_script(script)
     for python in [
         p for folder in ("egs/*/local", "benchmarks", "tools", "tools/dev") for p in ROOT.glob(f"{folder}/*.py")
