@@ -1,19 +1,25 @@
-"""asit-embed: clip embeddings of a data directory as Kaldi vectors."""
+"""asit-embed: embeddings of a data directory or of audio."""
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from asit.config import parse
 from asit.errors import command
+from asit.io.any_audio import FirstOfEachRate, report_failed
 from asit.runs.embed import Settings, embed
 
 
 @command
 def main() -> None:
-    """Entry point."""
+    """Recordings that cannot be read are named, and the exit code is 1 at the end."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger().handlers[0].addFilter(FirstOfEachRate())
     settings = parse(Settings)
-    print(f"{settings.out_dir}/embeddings.scp: {embed(settings)} clip embeddings")
+    failed: list[str] = []
+    print(f"{settings.out_dir}: {embed(settings, failed)} {settings.level} embeddings")
+    report_failed(failed)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,20 @@ import sys
 
 from asit.config import parse
 from asit.errors import command
+from asit.io.any_audio import FirstOfEachRate, report_failed
 from asit.runs.predict import Settings, predict
 
 
 @command
 def main() -> None:
-    """Entry point."""
+    """Recordings that cannot be read are named, and the exit code is 1 at the end."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # notes go to stderr, the table to stdout
+    logging.getLogger().handlers[0].addFilter(FirstOfEachRate())
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names that are not UTF-8, as they are
-    for line in predict(parse(Settings)):
+    failed: list[str] = []
+    for line in predict(parse(Settings), failed):
         print(line)
+    report_failed(failed)
 
 
 if __name__ == "__main__":

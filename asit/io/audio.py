@@ -23,6 +23,7 @@ from asit.io.audio_files import check_content, check_file, unreadable
 
 # How far a segment may reach beyond the recording and is then cut (Kaldi extract-segments, --max-overshoot).
 MAX_OVERSHOOT = 0.5  # seconds
+MIX = "mix"  # in place of a channel: the mean of all
 _PCM_16 = np.float32(1 / 32768)  # a power of two: the samples stay what libsndfile makes of them
 _UNKNOWN_LENGTH = 2**62  # libsndfile's mark for a stream whose head does not tell its length
 _BLOCK = (
@@ -37,7 +38,7 @@ def read_audio(
     utt: str | None = None,
     *,
     resample: bool = False,
-    channel: int | None = None,
+    channel: int | str | None = None,
     start: float = 0.0,
     end: float | None = None,
     allow_pipes: bool = False,
@@ -50,7 +51,7 @@ def read_audio(
         rate: the rate that is wanted; None takes the file's.
         utt: named in error messages.
         resample: convert another rate to `rate` (soxr, high quality) instead of refusing it.
-        channel: which channel of several, from 0; None refuses files with more than one.
+        channel: which channel of several, from 0, or MIX, their mean; None refuses files with more than one.
         start, end: seconds, to read a segment; `end` None or -1 reads to the end. An end less than half a
             second after the recording's is cut, as Kaldi does.
         allow_pipes: run commands instead of refusing them.
@@ -159,7 +160,7 @@ def _parts(source: bytes | io.BytesIO, kind: str) -> list[io.BytesIO] | None:
 
 
 def _read(
-    source: bytes | io.BytesIO, where: str, channel: int | None, start: float, end: float | None
+    source: bytes | io.BytesIO, where: str, channel: int | str | None, start: float, end: float | None
 ) -> tuple[int, np.ndarray]:
     """(rate, samples of one channel) of a recording."""
     try:
@@ -183,7 +184,7 @@ def _read(
                         f"{where}: truncated: the head promises {frames} samples, decoding stopped after "
                         f"{first + len(samples)}; copy or convert the file again"
                     )
-                return rate, np.ascontiguousarray(samples[:, channel or 0])
+                return rate, one_channel(samples, channel)
         rate, samples = _joined(divided or [source], where)
         _check_channel(where, samples.shape[1], channel)
     except AsitError as error:
@@ -191,7 +192,7 @@ def _read(
     if len(samples) == 0:
         raise AsitError(f"{where}: the file holds no samples; remove the clip")
     first, last = _segment(where, rate, len(samples), start, end)
-    return rate, np.ascontiguousarray(samples[first:last, channel or 0])
+    return rate, one_channel(samples[first:last], channel)
 
 
 def _joined(sources: list[Any], where: str) -> tuple[int, np.ndarray]:
@@ -238,12 +239,21 @@ def _decode(stream: Any, count: int | None) -> np.ndarray:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
-def _check_channel(where: str, channels: int, channel: int | None) -> None:
+def one_channel(samples: np.ndarray, channel: int | str | None) -> np.ndarray:
+    """(samples, channels) -> float32 (samples,): a channel, or with MIX the mean of all."""
+    if channel == MIX:
+        return samples.mean(axis=1, dtype=np.float32)
+    return np.ascontiguousarray(samples[:, channel or 0])
+
+
+def _check_channel(where: str, channels: int, channel: int | str | None) -> None:
+    if channel == MIX:
+        return
     if channel is None and channels > 1:
         raise AsitError(
             f"{where}: expected one channel, found {channels}; choose one (--channel 0) or mix the files down"
         )
-    if channel is not None and not 0 <= channel < channels:
+    if isinstance(channel, int) and not 0 <= channel < channels:
         raise AsitError(f"{where}: channel {channel} does not exist: the file has {channels}, counted from 0")
 
 

@@ -75,14 +75,15 @@ class Classifier(nn.Module):
             self.backbone.eval()
         return self
 
-    def embed(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def embed(self, x: Tensor, lengths: Tensor | None = None, layer: int | None = None) -> Tensor:
         """Clip embeddings (B, D) for ``cls``, (B, S D) for ``mean`` over S stretches, (B, (1 + S) D) for both.
 
         Args:
             x: (B, 1, T, F) normalised features. lengths: valid frames (B,) int64; None when all are valid.
+            layer: blocks to go through; None: as the settings say.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.settings.freeze_backbone):
-            tokens = self.backbone(x, lengths, self.settings.probe_layer)
+            tokens = self.backbone(x, lengths, self.settings.probe_layer if layer is None else layer)
             return pool(tokens, self.settings.pooling, self.settings.pool_slices)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:

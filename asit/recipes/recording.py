@@ -68,12 +68,12 @@ def with_ids(recordings: Sequence[Recording]) -> list[Recording]:
     Where two texts become the same id, those that had to be changed get a hash of the text at the end. A clip without a
     speaker among others that have one gets an id without ``-``: it is its own speaker, in order with the others.
     """
-    speakers = _distinct({r.speaker for r in recordings} - {""}, speaker_id)
+    speakers = distinct({r.speaker for r in recordings} - {""}, speaker_id)
     own = speaker_id if speakers else identifier
     names: dict[str, set[str]] = defaultdict(set)
     for r in recordings:
         names[r.speaker].add(r.called)
-    ids = {speaker: _distinct(texts, identifier if speaker else own) for speaker, texts in names.items()}
+    ids = {speaker: distinct(texts, identifier if speaker else own) for speaker, texts in names.items()}
     return [replace(r, name=ids[r.speaker][r.called], speaker=speakers.get(r.speaker, "")) for r in recordings]
 
 
@@ -87,7 +87,7 @@ def classes_of(recordings: Iterable[Recording]) -> set[str]:
     return {label for r in recordings for label in r.labels} - {NO_LABEL}
 
 
-def _distinct(texts: Iterable[str], clean: Callable[[str], str]) -> dict[str, str]:
+def distinct(texts: Iterable[str], clean: Callable[[str], str]) -> dict[str, str]:
     """text -> id."""
     texts = set(texts)
     count = Counter(map(clean, texts))

@@ -1,36 +1,132 @@
-"""Clip embeddings to Kaldi archives: one vector an utterance, from a fine-tuned model or a bare backbone."""
+"""Embeddings of clips, frames or patches, of a data directory or of any audio."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from asit.config import REQUIRED, Options, group, option
+from asit.errors import AsitError
+from asit.io.any_audio import sources, waveform
+from asit.io.atomic import atomic_open, write_text
 from asit.kaldi.ark import ArkWriter
+from asit.kaldi.table import write_table
+from asit.recipes.recording import distinct, identifier
 from asit.runs.embedder import Embedder, EmbedderSettings
+from asit.runs.model import LEVELS, Model
+from asit.runs.predict import channel_of
+
+FORMATS = ("ark", "npy")
 
 
 @dataclass(frozen=True)
 class Settings(Options):
-    """Write clip embeddings of a data directory to embeddings.ark and embeddings.scp."""
+    """Write embeddings of a data directory or of audio: embeddings.ark and embeddings.scp, or .npy files."""
 
-    model: str = option(REQUIRED, "model.safetensors of asit-finetune or backbone.safetensors of asit-pretrain")
-    data_dir: str = option(REQUIRED, "data directory with feats.scp and conf/fbank.yaml")
-    out_dir: str = option(REQUIRED, "folder for embeddings.ark and embeddings.scp")
+    model: str = option(
+        REQUIRED, "model.safetensors of asit-finetune, backbone.safetensors of asit-pretrain, asit-tiny"
+    )
+    wav: tuple[str, ...] = option((), "audio, as for asit-predict, in place of --data-dir", positional=True)
+    data_dir: str = option("", "data directory with feats.scp and conf/fbank.yaml")
+    out_dir: str = option(REQUIRED, "folder of what is written")
+    level: str = option(
+        "clip",
+        "clip: a vector each; frame: a matrix each, a row for each patch in time; patch: its bands side by side",
+        LEVELS,
+    )
+    layer: int | None = option(None, "take the tokens after this many blocks; -1 or none: after all")
+    format: str = option(
+        "ark", "ark: Kaldi's, with utt2num_frames and frame_shift of matrices; npy: a file each", FORMATS
+    )
+    channel: str = option("mix", "channel of audio with several, from 0; mix: their mean")
+    allow_pipes: bool = option(False, "run the commands in wav.scp")
     embedder: EmbedderSettings = group(EmbedderSettings)
 
 
-def embed(settings: Settings) -> int:
+def embed(settings: Settings, failed: list[str] | None = None) -> int:
     """Write the embeddings; returns their number.
 
+    Args:
+        failed: gets a line for each recording that cannot be read, and the others go on; None: the first one is raised.
+
     Raises:
-        AsitError: another front end than the model's, or features that cannot be read.
+        AsitError: neither or both of audio and data directory, another front end than the model's, or features that
+            cannot be read.
     """
+    if bool(settings.wav) == bool(settings.data_dir):
+        raise AsitError("expected either audio or --data-dir, found " + ("both" if settings.wav else "neither"))
     embedder = Embedder(settings.model, settings.embedder)
-    dataset = embedder.open(settings.data_dir)
-    vectors = embedder.vectors(dataset.read(i) for i in range(len(dataset)))
-    out = Path(settings.out_dir)
+    model = Model.of(embedder)
+    clips = _of_data_dir(embedder, settings.data_dir) if settings.data_dir else _of_audio(model, settings, failed)
+    names: list[str] = []
+
+    def feats() -> Iterator[np.ndarray]:
+        for name, matrix in clips:
+            names.append(name)
+            yield matrix
+
+    found = model.embeddings(feats(), settings.level, settings.layer)
+    write = _ark if settings.format == "ark" else _npy
+    write(Path(settings.out_dir), _named(found, names), settings.level)
+    return len(names)
+
+
+def _of_data_dir(embedder: Embedder, data_dir: str) -> Iterator[tuple[str, np.ndarray]]:
+    data = embedder.open(data_dir)
+    return ((utt, data.read(number)) for number, utt in enumerate(data.utts))
+
+
+def _of_audio(model: Model, settings: Settings, failed: list[str] | None) -> Iterator[tuple[str, np.ndarray]]:
+    """Ids and features; a file's id is made of its name, and where two are alike of their folders' too."""
+    found = list(sources(settings.wav))
+    channel = channel_of(settings.channel)
+    files = [os.path.dirname(os.path.abspath(path)) for name, path in found if name == path]
+    base = os.path.commonpath(files) if files else ""
+    texts = [
+        os.path.relpath(os.path.splitext(os.path.abspath(path))[0], base) if name == path else name
+        for name, path in found
+    ]
+    ids = distinct(texts, identifier)
+    for text, (_, path) in zip(texts, found, strict=True):
+        try:
+            wave = waveform(path, model.sample_rate, None, channel, settings.allow_pipes)
+            feats = model.features_of_wave(wave, path)
+        except AsitError as error:
+            if failed is None:
+                raise
+            failed.append(str(error))
+            continue
+        yield ids[text], feats
+
+
+def _named(found: Iterable[Any], names: list[str]) -> Iterator[tuple[str, np.ndarray, float]]:
+    """Name, embedding and seconds between its rows, 0 of a vector."""
+    for number, one in enumerate(found):
+        if isinstance(one, tuple):
+            values, times = one
+            yield names[number], values, float(times[1] - times[0]) if len(times) > 1 else 0.0
+        else:
+            yield names[number], one, 0.0
+
+
+def _ark(out: Path, found: Iterator[tuple[str, np.ndarray, float]], level: str) -> None:
+    lengths, shift = {}, 0.0
     with ArkWriter(out / "embeddings.ark", out / "embeddings.scp") as writer:
-        for utt, vector in zip(dataset.utts, vectors, strict=True):
-            writer.write(utt, vector)
-    return len(vectors)
+        for name, values, seconds in found:
+            writer.write(name, values if level == "clip" else values.reshape(len(values), -1))
+            lengths[name], shift = str(len(values)), shift or seconds
+    if level != "clip":
+        write_table(out / "utt2num_frames", lengths)
+        write_text(out / "frame_shift", f"{shift:g}\n")
+
+
+def _npy(out: Path, found: Iterator[tuple[str, np.ndarray, float]], _: str) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for name, values, _ in found:
+        with atomic_open(out / f"{name}.npy", "wb") as stream:
+            np.save(stream, values)

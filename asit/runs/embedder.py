@@ -14,7 +14,7 @@ from asit.data.features import Features
 from asit.errors import AsitError
 from asit.models import model_file
 from asit.models.classifier import Classifier, HeadSettings, PoolSettings
-from asit.models.trained import FrontEnd, check_front_end, load_backbone, load_model
+from asit.models.trained import FrontEnd, TrainedModel, check_front_end, load_backbone, load_model
 from asit.runs import windows
 from asit.runs.windows import WindowSettings
 from asit.seeding import derive
@@ -41,37 +41,36 @@ class Embedder:
     Args:
         path: ``model.safetensors`` of asit-finetune or ``backbone.safetensors`` of asit-pretrain.
 
-    Attributes: ``front_end``; ``tags`` and ``metadata`` of a fine-tuned model, empty tags for a backbone.
+    Attributes: ``network``, a classifier; its ``front_end`` and the ``frames`` of its window; ``trained``, the
+    fine-tuned model, None for a backbone; ``tags``, empty for a backbone; ``metadata``.
 
     Raises:
         AsitError: not such a file, a probe layer that the backbone does not have, or ``from_scratch`` with a
             fine-tuned model.
     """
 
-    def __init__(self, path: str, settings: EmbedderSettings) -> None:
-        use_threads(settings.threads, 1)
-        self.path, self.settings, self.device = path, settings, pick_device(settings.ngpu)
+    def __init__(self, path: str, settings: EmbedderSettings, device: torch.device | None = None) -> None:
+        if device is None:  # a command's
+            use_threads(settings.threads, 1)
+        self.path, self.settings, self.device = path, settings, device or pick_device(settings.ngpu)
         self.metadata: dict[str, Any] = model_file.load_metadata(path)
         self.tags: dict[str, str] = {}
         self.front_end: FrontEnd
+        self.trained: TrainedModel | None = None
         if self.metadata.get("kind") == "classifier":
             if settings.from_scratch:
                 raise AsitError(f"{path}: --from-scratch is for a bare backbone, found a fine-tuned model")
-            model = load_model(path, self.device)
-            self._network, self.front_end, self._frames, self.tags = (
-                model.classifier,
-                model.front_end,
-                model.frames,
-                model.tags,
-            )
+            self.trained = model = load_model(path, self.device)
+            self.network, self.front_end = model.classifier, model.front_end
+            self.frames, self.tags = model.frames, model.tags
             return
         torch.manual_seed(derive(settings.seed, "weights"))
         backbone = load_backbone(
             path, from_scratch=settings.from_scratch, drop_path=0.0, crop_frames=settings.crop_frames
         )
         head = HeadSettings(settings.pooling, settings.pool_slices, settings.probe_layer)
-        self._network = Classifier(backbone.module, 2, head).eval().to(self.device)
-        self.front_end, self._frames = backbone.front_end, backbone.frames
+        self.network = Classifier(backbone.module, 2, head).eval().to(self.device)
+        self.front_end, self.frames = backbone.front_end, backbone.frames
 
     def open(self, data_dir: str) -> Features:
         """The features of a data directory, after a look at how they were made.
@@ -83,14 +82,19 @@ class Embedder:
         return Features(data_dir, self.front_end.stats)
 
     @torch.inference_mode()
-    def vectors(self, feats: Iterable[np.ndarray]) -> np.ndarray:
-        """Embeddings (clips, D) float32 of log-mel features (T, F), not normalised.
+    def vectors(self, feats: Iterable[np.ndarray], layer: int | None = None) -> np.ndarray:
+        """Embeddings (clips, D) float32 of log-mel features (T, F), not normalised; ``layer`` as in Classifier.embed.
 
         Raises:
             AsitError: no clips.
         """
         return windows.apply(
-            self._network.embed, feats, self.front_end, self._frames, self.settings.windows, self.device
+            lambda x, n: self.network.embed(x, n, layer),
+            feats,
+            self.front_end,
+            self.frames,
+            self.settings.windows,
+            self.device,
         )
 
 

@@ -1,88 +1,110 @@
-"""Class names with probabilities for single recordings, straight from audio files."""
+"""Class names with probabilities for recordings, straight from audio."""
 
 from __future__ import annotations
 
-import logging
-import os
-import stat
-import sys
+import csv
+import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from asit.config import REQUIRED, Options, group, option
 from asit.errors import AsitError
-from asit.features.fbank import Fbank
-from asit.io.audio import range_problem, read_audio
-from asit.models.trained import load_model
-from asit.runs import windows
+from asit.io.any_audio import sources, waveform
+from asit.io.audio import MIX
+from asit.runs.model import Model, Segment
 from asit.runs.windows import WindowSettings
 from asit.train.distributed import pick_device
 
-log = logging.getLogger(__name__)
+FORMATS = ("table", "tsv", "csv", "jsonl")
+COLUMNS = ("recording", "start", "end", "rank", "class", "probability")
 
 
 @dataclass(frozen=True)
 class Settings(Options):
-    """Classify recordings: one line 'file <tab> rank <tab> class <tab> probability' for each of the best classes."""
+    """Classify recordings: for each its best classes, of all of it or stretch by stretch."""
 
     model: str = option(REQUIRED, "model.safetensors of asit-finetune")
     wav: tuple[str, ...] = option(
-        REQUIRED, "audio files of any rate and any format that soundfile reads; -: standard input"
+        REQUIRED,
+        "audio files of any rate and number of channels; folders, with all audio below them; .txt lists of files; "
+        "Kaldi's wav.scp; -: standard input",
+        positional=True,
     )
-    top_k: int = option(5, "number of classes shown for each file", least=1)
-    channel: int | None = option(None, "channel of files with several, from 0; none: such files are refused")
+    top_k: int = option(5, "number of classes shown for each", least=1)
+    segments: float = option(0.0, "seconds of a stretch that is classified by itself; 0: the whole recording", least=0)
+    channel: str = option(MIX, "channel of several, from 0; mix: their mean")
+    format: str = option(
+        "tsv",
+        "table: a line for each recording or stretch, for people; tsv and csv: a line for each class; jsonl",
+        FORMATS,
+    )
+    allow_pipes: bool = option(False, "run the commands in wav.scp")
     ngpu: int | None = option(0, "GPUs to use; 0: CPU")
     windows: WindowSettings = group(WindowSettings)
 
 
-def predict(settings: Settings) -> Iterator[str]:
-    """The output's lines, file by file: an unreadable file ends the output after what was read before it.
+def predict(settings: Settings, failed: list[str] | None = None) -> Iterator[str]:
+    """The output's lines, recording by recording.
+
+    Args:
+        failed: gets a line for each recording that cannot be read, and the others go on; None: the first one is raised.
 
     Raises:
-        AsitError: from the model file or an audio file, which is named.
+        AsitError: from the model file, or a recording.
     """
-    model = load_model(settings.model, pick_device(settings.ngpu))
-    fbank = Fbank(model.front_end.fbank)
-    for path in settings.wav:
-        feats = features_of(path, fbank, settings.channel)
-        scores = windows.score(model.classifier, model.task, [feats], model.front_end, model.frames, settings.windows)[
-            0
-        ]
-        order = np.argsort(-scores, kind="stable")[: settings.top_k]
-        for rank, index in enumerate(order, 1):
-            yield f"{path}\t{rank}\t{model.task.labels[index]}\t{scores[index]:.6f}"
+    channel = channel_of(settings.channel)
+    model = Model(settings.model, pick_device(settings.ngpu))
+    if not model.labels:
+        model.classify([])  # says what a backbone is for
+    if settings.format == "csv":
+        yield _joined(_columns(settings))
+    for name, path in sources(settings.wav):
+        try:
+            wave = waveform(path, model.sample_rate, None, channel, settings.allow_pipes)
+            feats = model.features_of_wave(wave, path)
+            if settings.segments:
+                found = model.segments_of(feats, settings.segments, settings.top_k)
+            else:
+                classes = model.classify_features([feats], settings.top_k, settings.windows.scoring)[0]
+                found = [Segment(0.0, len(wave) / model.sample_rate, classes)]
+        except AsitError as error:
+            if failed is None:
+                raise
+            failed.append(str(error))
+            continue
+        for segment in found:
+            yield from _lines(settings, name, segment)
 
 
-def features_of(path: str, fbank: Fbank, channel: int | None) -> np.ndarray:
-    """Log-mel features (T, F) of an audio file, resampled with a note when its rate is not the front end's."""
-    rate = fbank.settings.sample_rate
-    data = _streamed(path)
-    samples, found = read_audio(path, channel=channel, data=data)
-    if found != rate:
-        log.warning("%s: resampled from %d Hz to the model's %d Hz", path, found, rate)
-        samples, _ = read_audio(path, rate, resample=True, channel=channel, data=data)
-    problem = range_problem(samples, fbank.settings.waveform_scale)
-    if problem:
-        log.warning("%s: %s", path, problem)
-    need = 1 if fbank.settings.num_frames(len(samples)) else fbank.settings.window_size
-    if len(samples) < need:  # the front end's own words offer an option that is the model's, not the user's
-        raise AsitError(
-            f"{path}: expected at least {need} samples ({1000 * need / rate:g} ms) at {rate} Hz, found {len(samples)}; "
-            "leave the recording out"
-        )
-    return fbank(samples, path)
+def channel_of(text: str) -> int | str:
+    """The value of --channel."""
+    if text != MIX and not text.isdecimal():
+        raise AsitError(f"option 'channel': expected mix, or a number from 0, found '{text}'")
+    return text if text == MIX else int(text)
 
 
-def _streamed(path: str) -> bytes | None:
-    """The content of standard input (``-``) or of a pipe such as ``<(...)``, which can be read only once."""
-    try:
-        if path == "-":
-            return sys.stdin.buffer.read()
-        if stat.S_ISFIFO(os.stat(path).st_mode):
-            with open(path, "rb") as stream:
-                return stream.read()
-    except (OSError, ValueError):  # read_audio says what is wrong with the name
-        return None
-    return None
+def _columns(settings: Settings) -> list[str]:
+    return [name for name in COLUMNS if settings.segments or name not in ("start", "end")]
+
+
+def _lines(settings: Settings, name: str, segment: Segment) -> Iterator[str]:
+    """Of one stretch."""
+    times = [f"{segment.start:.2f}", f"{segment.end:.2f}"] if settings.segments else []
+    if settings.format == "jsonl":
+        classes = [{"class": label, "probability": round(p, 6)} for label, p in segment.classes]
+        place = {"start": round(segment.start, 3), "end": round(segment.end, 3)}
+        yield json.dumps({"recording": name, **place, "classes": classes}, ensure_ascii=False)
+    elif settings.format == "table":
+        best = "  ".join(f"{label} {100 * p:.1f} %" for label, p in segment.classes)
+        yield "  ".join([name, *([f"{'–'.join(times)} s"] * bool(times)), best])
+    else:
+        for rank, (label, p) in enumerate(segment.classes, 1):
+            cells = [name, *times, str(rank), label, f"{p:.6f}"]
+            yield _joined(cells) if settings.format == "csv" else "\t".join(cells)
+
+
+def _joined(cells: list[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()

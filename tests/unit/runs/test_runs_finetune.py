@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -280,7 +281,8 @@ def test_prediction_works_from_audio_of_any_rate(corpus, trained, tmp_path, capl
     soundfile.write(paths[0], 0.1 * rng.normal(size=16000), 16000)
     soundfile.write(paths[1], 0.1 * rng.normal(size=12000), 8000)
     settings = PredictSettings(model=str(trained / "model.safetensors"), wav=tuple(paths), top_k=2)
-    lines = [line.split("\t") for line in predict(settings)]
+    with caplog.at_level(logging.INFO):
+        lines = [line.split("\t") for line in predict(settings)]
     assert [(line[0], line[1]) for line in lines] == [(p, r) for p in paths for r in ("1", "2")]
     assert all(line[2] in ("alfa", "bravo", "charlie") for line in lines)
     assert "c.flac: resampled from 8000 Hz" in caplog.text

@@ -1,0 +1,23 @@
+"""What ``import asit`` offers: a trained model in three lines. docs/python.md has examples.
+
+>>> import asit
+>>> model = asit.load("asit-tiny")
+>>> model.embed(np.zeros(16000, dtype=np.float32), rate=16000).shape
+(192,)
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from asit.errors import AsitError
+from asit.runs.model import Model, Segment
+
+__all__ = ["AsitError", "Model", "Segment", "load"]
+
+
+def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Model:
+    """A fine-tuned model, a backbone, or weights that ship by their name; see :class:`asit.runs.model.Model`."""
+    return Model(path, device)

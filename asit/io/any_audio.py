@@ -1,0 +1,207 @@
+"""Audio as it comes: files of any format, standard input, arrays, folders and lists of recordings."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import soxr
+
+from asit.errors import AsitError, excerpt
+from asit.io.audio import MIX, one_channel, range_problem, read_audio
+from asit.io.audio_files import EXTENSIONS, UNREADABLE_EXTENSIONS
+
+log = logging.getLogger(__name__)
+MOST_CHANNELS = 64  # of an array: more are samples, given the other way round
+RESAMPLED = "%s: resampled from %d Hz to the model's %d Hz"
+FFMPEG = ("ffmpeg", "-nostdin", "-v", "error", "-i")
+
+
+class Source(NamedTuple):
+    """A recording by name."""
+
+    name: str  # what the output calls it: an utterance id, or the path
+    path: str  # a file, - for standard input, or a command that ends in |
+
+
+class FirstOfEachRate(logging.Filter):
+    """For a command's log handler: of the notes on conversion, one for each rate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[object] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is shown."""
+        if record.msg != RESAMPLED or not isinstance(record.args, tuple):
+            return True
+        known = record.args[1] in self._told
+        self._told.add(record.args[1])
+        return not known
+
+
+def waveform(
+    audio: Any, wanted: int, rate: int | None = None, channel: int | str = MIX, allow_pipes: bool = False
+) -> np.ndarray:
+    """Samples of a recording at ``wanted`` Hz, float32 (samples,) in [-1, 1].
+
+    Args:
+        audio: a path (- is standard input), or numbers: an array or a tensor (samples,), (samples, channels) or
+            (channels, samples). Integers are divided by the largest of their kind.
+        rate: Hz of numbers; files know their own.
+        channel: which of several, from 0, or "mix": their mean.
+        allow_pipes: run ``cmd |`` in place of a file.
+
+    Raises:
+        AsitError: not audio, or numbers without a rate, without samples, or not finite.
+    """
+    if isinstance(audio, str | os.PathLike):
+        if rate is not None:
+            raise AsitError(f"{os.fspath(audio)}: rate={rate} is for arrays; a file knows its own")
+        return _of_file(os.fspath(audio), wanted, channel, allow_pipes)
+    if rate is None:
+        raise AsitError("an array of samples does not tell its rate: give rate=, in Hz")
+    samples = _of_numbers(audio, channel)
+    _warn("array", samples)
+    if rate == wanted:
+        return samples
+    if not 0 < rate < 10**7:
+        raise AsitError(f"rate: expected samples a second, such as 16000, found {rate}")
+    return np.ascontiguousarray(soxr.resample(samples, rate, wanted, quality="HQ"), dtype=np.float32)
+
+
+def report_failed(failed: Sequence[str]) -> None:
+    """At the end of a command that went on after a recording failed.
+
+    Raises:
+        AsitError: the last one's line; the others have been shown.
+    """
+    for problem in failed[:-1]:
+        log.error("error: %s", problem)
+    if failed:
+        raise AsitError(failed[-1] if len(failed) == 1 else f"{failed[-1]} ({len(failed)} recordings failed)")
+
+
+def sources(words: Sequence[str]) -> Iterator[Source]:
+    """The recordings that words on a command line name: files, folders with all audio files below them, .txt lists
+    with a path on each line, Kaldi's wav.scp (any name that ends in .scp), and - for standard input.
+
+    Raises:
+        AsitError: a folder without audio, or a list that cannot be read or is empty.
+    """
+    for word in words:
+        if word != "-" and os.path.isdir(word):
+            yield from _below(word)
+        elif word.endswith((".scp", ".txt")):
+            yield from _listed(word)
+        else:
+            yield Source(word, word)
+
+
+def _below(folder: str) -> Iterator[Source]:
+    known = EXTENSIONS | UNREADABLE_EXTENSIONS
+    found = sorted(
+        os.path.join(place, name)
+        for place, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if os.path.splitext(name)[1].lower() in known
+    )
+    if not found:
+        raise AsitError(f"{folder}: expected audio files below this folder, found none; name the files themselves")
+    yield from (Source(path, path) for path in found)
+
+
+def _listed(path: str) -> Iterator[Source]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            lines = [line.strip() for line in stream if line.strip()]
+    except OSError as error:
+        raise AsitError(f"{path}: cannot read: {error.strerror}") from None
+    if not lines:
+        raise AsitError(f"{path}: expected a recording on each line, found none")
+    for number, line in enumerate(lines, 1):
+        if not path.endswith(".scp"):
+            yield Source(line, line)
+            continue
+        name, _, place = line.partition(" ")
+        if not place.strip():
+            raise AsitError(f"{path}:{number}: expected '<utterance> <file>', found '{excerpt(line)}'")
+        yield Source(name, place.strip())
+
+
+def _of_file(path: str, wanted: int, channel: int | str, allow_pipes: bool) -> np.ndarray:
+    data = _streamed(path)
+    suffix = os.path.splitext(path)[1].lower()
+    if data is None and suffix in UNREADABLE_EXTENSIONS and os.path.isfile(path):
+        data = _by_ffmpeg(path)
+    samples, found = read_audio(path, channel=channel, data=data, allow_pipes=allow_pipes)
+    if found != wanted:
+        log.info(RESAMPLED, path, found, wanted)
+        converted = soxr.resample(samples, found, wanted, quality="HQ")
+        samples = np.ascontiguousarray(converted, dtype=np.float32)
+    _warn(path, samples)
+    return samples
+
+
+def _warn(name: str, samples: np.ndarray) -> None:
+    problem = range_problem(samples)
+    if problem:
+        log.warning("%s: %s", name, problem)
+
+
+def _of_numbers(audio: Any, channel: int | str) -> np.ndarray:
+    samples = np.asarray(audio.detach().cpu() if hasattr(audio, "detach") else audio)
+    if samples.dtype == object or samples.ndim not in (1, 2):
+        raise AsitError(
+            f"expected a path or an array of samples, (samples,) or (samples, channels), found {type(audio).__name__} "
+            f"of shape {samples.shape}"
+        )
+    if samples.ndim == 2 and samples.shape[0] <= MOST_CHANNELS < samples.shape[1]:
+        samples = samples.T
+    if samples.size == 0:
+        raise AsitError("the array holds no samples; leave the recording out")
+    if samples.dtype.kind in "iu":  # of unsigned ones, as 8-bit audio is, the zero is in the middle
+        half = (np.iinfo(samples.dtype).max + 1) / (2 if samples.dtype.kind == "u" else 1)
+        samples = (samples.astype(np.float64) - half * (samples.dtype.kind == "u")) / half
+    elif samples.dtype.kind != "f":
+        raise AsitError(f"expected samples as numbers, found an array of {samples.dtype}")
+    samples = samples.astype(np.float32)
+    if not np.isfinite(samples).all():
+        bad = int(np.count_nonzero(~np.isfinite(samples)))
+        raise AsitError(f"{bad} of {samples.size} samples of the array are NaN or infinite")
+    if samples.ndim == 1:
+        return np.ascontiguousarray(samples)
+    if channel != MIX and not 0 <= int(channel) < samples.shape[1]:
+        raise AsitError(f"channel {channel} does not exist: the array has {samples.shape[1]}, counted from 0")
+    return one_channel(samples, channel)
+
+
+def _streamed(path: str) -> bytes | None:
+    """The content of standard input (``-``) or of a pipe such as ``<(...)``, which can be read only once."""
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read()
+        if stat.S_ISFIFO(os.stat(path).st_mode):
+            with open(path, "rb") as stream:
+                return stream.read()
+    except (OSError, ValueError):  # read_audio says what is wrong with the name
+        return None
+    return None
+
+
+def _by_ffmpeg(path: str) -> bytes:
+    """A file that libsndfile does not read, as a wav file."""
+    if not shutil.which(FFMPEG[0]):
+        raise AsitError(f"{path}: this format takes ffmpeg, which is not installed; install it or convert the file")
+    words = [*FFMPEG, os.path.abspath(path), "-f", "wav", "-c:a", "pcm_f32le", "-"]
+    done = subprocess.run(words, capture_output=True, check=False)
+    if done.returncode:
+        raise AsitError(f"{path}: ffmpeg cannot decode it: {excerpt(done.stderr.decode(errors='replace'), 200)}")
+    return done.stdout

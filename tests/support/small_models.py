@@ -1,0 +1,36 @@
+"""Model files of untrained networks, quickly made: a classifier, and a backbone with square patches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from asit.models import model_file, vit
+from asit.models.classifier import Classifier, HeadSettings
+from asit.models.trained import load_backbone, save_model
+from asit.tasks import classification
+
+LABELS = ["cat", "dog", "owl"]
+
+
+def make_classifier(path: Path) -> str:
+    """asit-tiny with a head drawn at random."""
+    torch.manual_seed(0)
+    backbone = load_backbone("asit-tiny", from_scratch=False, drop_path=0.0, crop_frames=0)
+    task = classification.Task(classification.Settings(), LABELS)
+    classifier = Classifier(backbone.module, len(LABELS), HeadSettings(pool_slices=2))
+    torch.nn.init.normal_(classifier.head.weight)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_model(str(path), classifier, backbone, task, "classification", tags={"seed": "0"}, facts={})
+    return str(path)
+
+
+def make_square(path: Path) -> str:
+    """Patches of 16 x 16, four bands of them."""
+    torch.manual_seed(0)
+    settings = {"embed_dim": 24, "depth": 2, "heads": 2, "patch": (16, 16)}
+    network = vit.build(vit.Settings(**settings), 64, 64)
+    facts = model_file.load_metadata("asit-tiny") | {"model_settings": settings, "frames": 64}
+    model_file.save(path, network.state_dict(), facts)
+    return str(path)
