@@ -14,7 +14,7 @@ import configargparse
 from asit import registry
 from asit.config.fields import chosen_names, default, flatten, from_dict, is_required, kind
 from asit.config.files import read_yaml, yaml_value
-from asit.config.former import hint
+from asit.config.former import concerns, hint
 from asit.config.values import Kind, from_words
 from asit.errors import AsitError, excerpt
 
@@ -182,6 +182,10 @@ def _hint(
 def _environment(fields: Mapping[str, dataclasses.Field], given: set[str], parser: _Parser) -> dict[str, str]:
     """The variables that count, in the form of :func:`_add_options`; the words of a list are separated by spaces."""
     found = {}
+    for variable in os.environ:
+        name = variable.removeprefix(ENV_PREFIX).lower()
+        if variable.startswith(ENV_PREFIX) and name not in fields and concerns(name, fields):
+            parser.error(f"environment variable {variable}: no such option: {hint(name, fields)}")
     for name, f in fields.items():
         variable = ENV_PREFIX + name.upper()
         if name in given or variable not in os.environ:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from asit.errors import excerpt, nearest
@@ -40,6 +41,11 @@ _NOW = {
     "save_every": "the second number of save",
     "bad_steps": "a constant, BAD_STEPS of asit/train/guard.py",
 }
+
+
+def concerns(name: str, known: Iterable[str]) -> bool:
+    """Whether this is an option of earlier versions whose place one of the known ones has taken."""
+    return bool(set(re.findall(r"[a-z_]+", _NOW.get(name, ""))) & set(known))
 
 
 def hint(name: str, known: Iterable[str], spelled: Callable[[str], str] = str) -> str:

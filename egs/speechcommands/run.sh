@@ -79,7 +79,7 @@ if begin 4 pretrain "Pretrain without labels" "$runs" "${init:-$pretrain_config}
     pretrain
 fi
 
-if begin 5 finetune "Fine-tune; the validation set selects" "$runs" "${runs%/*}"; then
+if begin 5 finetune "Fine-tune; the validation set selects" "$runs" "${runs%/*}" asit-tiny; then
     finetune
 fi
 

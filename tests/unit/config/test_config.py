@@ -465,3 +465,16 @@ def test_a_range_holds_for_settings_made_in_python() -> None:
     assert Limited(share=0).share == 0.0
     with pytest.raises(AsitError, match="option 'share': expected at least 0 and less than 1, found 1"):
         Limited(share=1.0)
+
+
+def test_a_variable_of_an_earlier_version_is_named_where_its_place_was_taken(monkeypatch, capsys):
+    from asit.runs.evaluate import Settings as EvaluateSettings
+    from asit.train.settings import TrainSettings
+
+    monkeypatch.setenv("ASIT_WARMUP_EPOCHS", "5")
+    with pytest.raises(SystemExit):
+        parse(TrainSettings, [])
+    assert "environment variable ASIT_WARMUP_EPOCHS: no such option: it is now warmup" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse(EvaluateSettings, [])
+    assert "WARMUP" not in capsys.readouterr().err, "a command that has no such option"
