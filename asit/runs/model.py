@@ -79,6 +79,12 @@ class Model:
         self.fbank = Fbank(self._front_end.fbank)
         self._frames = self._embedder.frames
 
+    def to(self, device: str | torch.device) -> Model:
+        """Move the network to a device."""
+        self._embedder.device = torch.device(device)
+        self._network.to(device)
+        return self
+
     @property
     def sample_rate(self) -> int:
         """Hz at which the network hears; other rates are converted."""
