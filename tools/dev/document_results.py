@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs/results.png"
 SYSTEMS = {
     "pretrained": ("#0072b2", "o"),
+    "asit-tiny": ("#009e73", "D"),
     "from scratch": ("#d55e00", "s"),
     "log-mel statistics + logistic regression": ("#7f7f7f", "^"),
 }
@@ -44,7 +45,7 @@ class Table:
     task: str
     metric: str
     clips: tuple[int, ...]
-    values: dict[str, tuple[tuple[float, float], ...]]
+    values: dict[str, tuple[tuple[float, float] | None, ...]]  # None: the system was not run with so many labels
 
 
 def tables(recipe: str, text: str) -> list[Table]:
@@ -57,9 +58,10 @@ def tables(recipe: str, text: str) -> list[Table]:
         values = {}
         for system in SYSTEMS:
             row = re.search(rf"^\| {re.escape(system)} \|(.*)\|$", part, re.MULTILINE)
-            cells = re.findall(r"([\d.]+) ± ([\d.]+)", row[1]) if row else []
-            if clips and len(cells) == len(clips):
-                values[system] = tuple((float(cells[i][0]), float(cells[i][1])) for i in order)
+            cells = [re.search(r"([\d.]+) ± ([\d.]+)", cell) for cell in row[1].split("|")] if row else []
+            if clips and len(cells) == len(clips) and any(cells):
+                found_cells = (cells[i] for i in order)
+                values[system] = tuple((float(cell[1]), float(cell[2])) if cell else None for cell in found_cells)
         if {"pretrained", "from scratch"} <= values.keys():
             metric = re.search(r"^(\S+) in %", part, re.MULTILINE)
             task = part.split("\n", 1)[0]
@@ -82,14 +84,15 @@ def all_tables() -> list[Table]:
 def draw(found: list[Table]) -> pyplot.Figure:
     """One panel a task: marks are means, bars one standard deviation over seeds to either side."""
     columns = (len(found) + 1) // 2
-    figure, axes = pyplot.subplots(2, columns, figsize=(2.4 * columns, 5.0), squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(2, columns, figsize=(2.4 * columns, 5.6), squeeze=False, layout="constrained")
     for axis, table in zip(axes.flat, found, strict=False):
         for place, (system, points) in enumerate(table.values.items()):
-            x = [i + 0.06 * len(points) * (place - 1) for i in range(len(points))]
-            means, deviations = zip(*points, strict=True)
+            there = [(i, *point) for i, point in enumerate(points) if point]
+            at, means, deviations = zip(*there, strict=True)
+            x = [i + 0.06 * len(points) * (place - 1) for i in at]
             colour, marker = SYSTEMS[system]
             axis.errorbar(x, means, deviations, color=colour, marker=marker, capsize=3, linewidth=1.3, label=system)
-        axis.set_title(f"{table.recipe}: {table.task}", fontsize=11, fontweight="bold")
+        axis.set_title(f"{table.recipe}\n{table.task}", fontsize=10, fontweight="bold")
         axis.set_xticks(range(len(table.clips)), [f"{count}" for count in table.clips])
         axis.set_xlim(-0.6, len(table.clips) - 0.4)
         axis.set_xlabel("labelled clips")
@@ -98,7 +101,9 @@ def draw(found: list[Table]) -> pyplot.Figure:
         axis.set_axisbelow(True)
     for axis in axes.flat[len(found) :]:
         axis.axis("off")
-    handles, names = axes.flat[0].get_legend_handles_labels()
+    every = [axis.get_legend_handles_labels() for axis in axes.flat]
+    shown = {name: handle for handles, names in every for handle, name in zip(handles, names, strict=True)}
+    names, handles = zip(*((name, shown[name]) for name in SYSTEMS if name in shown), strict=True)
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, fontsize=11)
     return figure
 
