@@ -17,6 +17,8 @@ from asit.errors import AsitError, excerpt
 from asit.features.mel import mel_centres
 from asit.methods._pictures import Axes
 from asit.models import model_file
+from asit.models.shipped import located
+from asit.models.trained import check_front_end, fits, load_backbone
 from asit.seeding import derive
 from asit.train import run_dir
 from asit.train.run import opened
@@ -36,6 +38,12 @@ class PretrainSettings(Options):
 
     data_dir: str = option("data/pool", "data directory with feats.scp, conf/fbank.yaml and stats.yaml", free=True)
     out_dir: str = option("exp/pretrain", "where checkpoints, logs and backbone.safetensors go", free=True)
+    init: str = option(
+        "",
+        "backbone to go on from, a file or the name of weights that ship, made with the same network and front end; "
+        "the heads begin from random weights",
+        free=True,
+    )
     export: str = option("teacher", "which network becomes backbone.safetensors", ("teacher", "student"), free=True)
     method: Chosen = chosen("methods", "asit", "pretraining method")
     crops: CropSettings = group(CropSettings)
@@ -55,12 +63,16 @@ def pretrain(settings: PretrainSettings) -> None:
         run.draw(len(crops), crops.weights)
         imagenet = getattr(settings.method.settings, "imagenet", None)
         files = {"imagenet": run_dir.file_digest(imagenet)} if imagenet else {}
+        if settings.init:
+            files["backbone"] = run_dir.file_digest(located(settings.init))
         if run.is_finished(BACKBONE, {"export": settings.export}, data=features.digest(), **files):
             return
         for message in worries(settings, crops, run.steps):
             log.warning("%s", message)
         torch.manual_seed(derive(settings.train.seed, "init"))
         learner = build_learner(settings, features.num_mels, run.steps, run.plan.steps_per_epoch)
+        if settings.init:
+            go_on_from(settings.init, learner, settings)
         learner.axes = picture_axes(features)
         run.train(learner, crops, collate_crops)
         if run.place.main:
@@ -83,6 +95,34 @@ def build_learner(settings: PretrainSettings, mels: int, steps: int, steps_per_e
             f"no network of these sizes can be made: {excerpt(error, 200)}; lower --embed-dim, --depth or the sizes of "
             "the heads"
         ) from None
+
+
+def go_on_from(init: str, learner: Any, settings: PretrainSettings) -> None:
+    """Give student and teacher the weights of a backbone, with its positions fitted to the crops of this run.
+
+    Raises:
+        AsitError: no backbone, another network (names the option, the expected and the found value), or another front
+            end than that of the features.
+    """
+    found = load_backbone(init, from_scratch=False, drop_path=None, crop_frames=settings.crops.global_frames)
+    check_front_end(found.front_end, settings.data_dir, init)
+    ours = learner.backbone("student").state_dict()
+    theirs = found.module.state_dict()
+    differing = sorted(name for name in ours.keys() | theirs.keys() if not fits(name, ours, theirs))
+    if differing or settings.method.settings.model.name != found.model:
+        own = to_dict(settings.method.settings.model.settings)
+        options = [f"--{n.replace('_', '-')} {_words(v)}" for n, v in found.settings.items() if own.get(n) != v]
+        raise AsitError(
+            f"{init}: its network is not that of this run: {len(differing)} of its arrays differ, such as "
+            f"'{differing[0] if differing else 'all'}'; it has {', '.join(options)}"
+        )
+    for which in ("student", "teacher"):
+        learner.backbone(which).load_state_dict(theirs)
+    log.info("going on from %s: %s", init, ", ".join(f"{k} {v}" for k, v in found.provenance.items() if v))
+
+
+def _words(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def picture_axes(features: Features) -> Axes:
@@ -131,6 +171,7 @@ def _export(learner: Any, features: Features, settings: PretrainSettings, steps:
                 "seed": settings.train.seed,
                 "pool_hours": round(features.hours, 3),
                 "data": features.digest(),
+                **({"init": settings.init} if settings.init else {}),
             },
         },
     )

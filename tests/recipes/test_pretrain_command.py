@@ -188,3 +188,27 @@ def test_a_size_of_which_no_network_can_be_made(home, size):
 def test_two_processes_tell_an_error_once_and_end(home):
     errors = finish(start(home, "none", "--data-dir", "data/absent", "--ngpu", 0, 2), code=1)
     assert errors.count("no such data directory") == 1, errors
+
+
+def test_it_goes_on_from_a_backbone(home, whole):
+    options = ("--init", "whole/backbone.safetensors", "--lr", 0, "--weight-decay", 0)
+    errors = finish(start(home, "further", *options))
+    assert "going on from whole/backbone.safetensors: " in errors
+    before, after = (model_file.load(home / out / "backbone.safetensors") for out in ("whole", "further"))
+    for name, value in before[0].items():
+        torch.testing.assert_close(after[0][name], value)
+    assert after[1]["provenance"]["init"] == "whole/backbone.safetensors"
+    assert "finished" in finish(start(home, "further", *options))
+    model_file.save(home / "other.safetensors", {k: v + 0.1 for k, v in before[0].items()}, before[1])
+    errors = finish(start(home, "further", "--init", "other.safetensors", *options[2:]), code=1)
+    assert "the backbone's file has changed" in errors
+
+
+def test_a_backbone_of_another_network_or_front_end_is_refused(home, whole):
+    options = ("--init", "whole/backbone.safetensors")
+    errors = finish(start(home, "deep", *options, "--depth", 3), code=1)
+    assert "its network is not that of this run" in errors
+    assert "it has --depth 2" in errors
+    errors = finish(start(home, "shipped", "--init", "asit-tiny"), code=1)
+    assert "front end differs from that of asit-tiny: option 'sample_rate': expected 16000, found 8000" in errors
+    assert not (home / "deep/backbone.safetensors").exists()
