@@ -1,8 +1,8 @@
 """What ``import asit`` offers: a trained model in three lines. docs/python.md has examples.
 
->>> import asit
+>>> import asit, numpy
 >>> model = asit.load("asit-tiny")
->>> model.embed(np.zeros(16000, dtype=np.float32), rate=16000).shape
+>>> model.embed(numpy.zeros(16000), rate=16000).shape
 (192,)
 """
 

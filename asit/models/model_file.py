@@ -15,7 +15,6 @@ from asit.io import json_object
 from asit.io.atomic import atomic_open
 from asit.models import shipped
 
-KEY = "asit"
 REMEDY = "the file is damaged or of another version or toolkit; copy it again, or train the model again"
 
 
@@ -24,7 +23,7 @@ def save(path: str | os.PathLike[str], tensors: dict[str, Tensor], metadata: dic
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     text = json.dumps(metadata, sort_keys=True)
     with atomic_open(path, "wb") as stream:
-        stream.write(safetensors.torch.save(plain, {KEY: text}))
+        stream.write(safetensors.torch.save(plain, {shipped.KEY: text}))
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -55,6 +54,6 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise AsitError(
             f"{path}: not a readable safetensors file: {excerpt(error, 200)}; it may be truncated"
         ) from None
-    if KEY not in facts:
+    if shipped.KEY not in facts:
         raise AsitError(f"{path}: a safetensors file without this toolkit's metadata; import it with asit-import-model")
-    return json_object.parse(facts[KEY], f"{path}: metadata", REMEDY)
+    return json_object.parse(facts[shipped.KEY], f"{path}: metadata", REMEDY)

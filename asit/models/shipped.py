@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
+import safetensors
+
+KEY = "asit"  # of a model file's metadata: one JSON object
 FOLDER = Path(__file__).resolve().parents[1] / "weights"  # <name>.safetensors, each with a card <name>.md
 
 
 def names() -> list[str]:
     """Of all weights that come with asit."""
     return sorted(file.stem for file in FOLDER.glob("*.safetensors"))
+
+
+def facts(name: str) -> dict[str, Any]:
+    """The metadata of weights that ship, as :func:`asit.models.model_file.load_metadata` reads them of any file."""
+    with safetensors.safe_open(FOLDER / f"{name}.safetensors", framework="np") as stream:
+        return json.loads(stream.metadata()[KEY])
 
 
 def located(path: str | os.PathLike[str]) -> str:

@@ -18,7 +18,7 @@ from asit.config import REQUIRED, Options, from_dict, option, to_dict
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.io.audio import audio_info
-from asit.models import model_file, shipped
+from asit.models import shipped
 from asit.recipes.corpus import Recording, read_corpus, sets_of
 from asit.recipes.recording import classes_of, is_tagging
 
@@ -92,7 +92,7 @@ class Survey(NamedTuple):
         """The front end of WEIGHTS, where it suits the rate and what is told apart."""
         if preset in COLOUR or WEIGHTS not in shipped.names():
             return None
-        front_end = model_file.load_metadata(WEIGHTS)["front_end"]
+        front_end = shipped.facts(WEIGHTS)["front_end"]
         return front_end if front_end["sample_rate"] == self.rate else None
 
     def long_enough(self, recordings: Sequence[Recording]) -> int:

@@ -18,7 +18,18 @@ from asit import config, registry
 from asit.config.fields import chosen_names, flatten, is_required, kind
 
 COMMANDS = sorted(m.name for m in pkgutil.iter_modules(asit.bin.__path__))
-NEED_TORCH = {"baseline", "embed", "evaluate", "finetune", "import_model", "knn", "predict", "pretrain", "verify"}
+NEED_TORCH = {
+    "baseline",
+    "embed",
+    "evaluate",
+    "finetune",
+    "import_model",
+    "info",
+    "knn",
+    "predict",
+    "pretrain",
+    "verify",
+}
 TAKEN = {"root", "site", "extras", "tools", "ark_backend", "lifeline", "mini_packages"}  # ASIT_... with other meanings
 SAMPLE = {int: 1, float: 1.0, str: "x", bool: True}  # of required options
 

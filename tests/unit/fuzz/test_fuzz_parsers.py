@@ -22,7 +22,7 @@ from asit.features.stats import Stats
 from asit.kaldi.ark import read_matrix, read_rows, read_vector
 from asit.kaldi.data_dir import DataDir, read_labels, recordings_of
 from asit.kaldi.table import positive_integers, read_columns, read_table
-from asit.models import model_file
+from asit.models import model_file, shipped
 from asit.models.trained import load_backbone, load_model
 from asit.recipes import record
 from asit.recipes.published import read_published
@@ -305,7 +305,7 @@ def test_json_that_is_no_object(place, text):
     with pytest.raises(AsitError, match=r"metrics\.json: .*score the run again"):
         record.load(place / "metrics.json")
     path = place / "m.safetensors"
-    path.write_bytes(safetensors.torch.save({"a": torch.zeros(1)}, {model_file.KEY: text}))
+    path.write_bytes(safetensors.torch.save({"a": torch.zeros(1)}, {shipped.KEY: text}))
     with pytest.raises(AsitError, match=r"m\.safetensors: metadata"):
         model_file.load(path)
 
