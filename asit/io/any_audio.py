@@ -89,20 +89,22 @@ def report_failed(failed: Sequence[str]) -> None:
         raise AsitError(failed[-1] if len(failed) == 1 else f"{failed[-1]} ({len(failed)} recordings failed)")
 
 
-def sources(words: Sequence[str]) -> Iterator[Source]:
+def sources(words: Sequence[str]) -> list[Source]:
     """The recordings that words on a command line name: files, folders with all audio files below them, .txt lists
     with a path on each line, Kaldi's wav.scp (any name that ends in .scp), and - for standard input.
 
     Raises:
         AsitError: a folder without audio, or a list that cannot be read or is empty.
     """
+    found: list[Source] = []
     for word in words:
         if word != "-" and os.path.isdir(word):
-            yield from _below(word)
+            found += _below(word)
         elif word.endswith((".scp", ".txt")):
-            yield from _listed(word)
+            found += _listed(word)
         else:
-            yield Source(word, word)
+            found.append(Source(word, word))
+    return found
 
 
 def _below(folder: str) -> Iterator[Source]:
@@ -130,10 +132,10 @@ def _listed(path: str) -> Iterator[Source]:
         if not path.endswith(".scp"):
             yield Source(line, line)
             continue
-        name, _, place = line.partition(" ")
-        if not place.strip():
+        name, *place = line.split(maxsplit=1)
+        if not place:
             raise AsitError(f"{path}:{number}: expected '<utterance> <file>', found '{excerpt(line)}'")
-        yield Source(name, place.strip())
+        yield Source(name, place[0])
 
 
 def _of_file(path: str, wanted: int, channel: int | str, allow_pipes: bool) -> np.ndarray:

@@ -83,7 +83,7 @@ def _of_data_dir(embedder: Embedder, data_dir: str) -> Iterator[tuple[str, np.nd
 
 def _of_audio(model: Model, settings: Settings, failed: list[str] | None) -> Iterator[tuple[str, np.ndarray]]:
     """Ids and features; a file's id is made of its name, and where two are alike of their folders' too."""
-    found = list(sources(settings.wav))
+    found = sources(settings.wav)
     channel = channel_of(settings.channel)
     files = [os.path.dirname(os.path.abspath(path)) for name, path in found if name == path]
     base = os.path.commonpath(files) if files else ""

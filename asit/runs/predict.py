@@ -53,13 +53,13 @@ def predict(settings: Settings, failed: list[str] | None = None) -> Iterator[str
     Raises:
         AsitError: from the model file, or a recording.
     """
-    channel = channel_of(settings.channel)
+    channel, recordings = channel_of(settings.channel), sources(settings.wav)
     model = Model(settings.model, pick_device(settings.ngpu))
     if not model.labels:
         model.classify([])  # says what a backbone is for
     if settings.format == "csv":
         yield _joined(_columns(settings))
-    for name, path in sources(settings.wav):
+    for name, path in recordings:
         try:
             wave = waveform(path, model.sample_rate, None, channel, settings.allow_pipes)
             feats = model.features_of_wave(wave, path)

@@ -41,7 +41,7 @@ def corpus(tmp_path_factory) -> Path:
     (home / "birds/notes.md").write_text("no audio")
     (home / "broken.wav").write_bytes(b"RIFF of no kind")
     (home / "list.txt").write_text(f"{home}/birds/one.wav\n\n{home}/broken.wav\n{home}/birds/two.OGG\n")
-    (home / "wav.scp").write_text(f"bird-1 {home}/birds/one.wav\nbird-2 cat '{home}/birds/one.wav' |\n")
+    (home / "wav.scp").write_text(f"bird-1\t{home}/birds/one.wav\nbird-2 cat '{home}/birds/one.wav' |\n")
     return home
 
 
@@ -68,7 +68,7 @@ def test_words_become_recordings(corpus) -> None:
         ("no.txt", "No such"),
     ):
         with pytest.raises(AsitError, match=expected):
-            list(sources([str(corpus / word)]))
+            sources([str(corpus / word)])
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_goes_on(model, corpus) -> None:
