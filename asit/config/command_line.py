@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import configargparse
 
-from asit import registry
+from asit import __version__, registry
 from asit.config.fields import chosen_names, default, flatten, from_dict, is_required, kind
 from asit.config.files import read_yaml, yaml_value
 from asit.config.former import concerns, hint
@@ -26,8 +26,8 @@ BETWEEN = "\0"  # joins the words of one option: no word can hold it
 def parse(settings: type[S], argv: Sequence[str] | None = None, prog: str | None = None) -> S:
     """Settings from YAML files, environment and command line.
 
-    Of an option given twice on the command line, or in two files, the last one counts. Exits with 0 after ``--help``
-    and with 2 and one line on a wrong command line or variable.
+    Of an option given twice on the command line, or in two files, the last one counts. Exits with 0 after ``--help`` and
+    ``--version``, and with 2 and one line on a wrong command line or variable.
 
     Raises:
         AsitError: an unreadable or malformed configuration file, an unknown key or a wrong value in it, values that
@@ -43,6 +43,9 @@ def parse(settings: type[S], argv: Sequence[str] | None = None, prog: str | None
         "OPTION;\nthe command line wins over the environment, which wins over files.",
     )
     given = _options_of(list(sys.argv[1:] if argv is None else argv), parser)
+    if any(name == "version" for name, _ in given):
+        print(f"asit {__version__}")
+        parser.exit()
     in_files: dict[str, tuple[Any, str]] = {}
     for path in [path for name, paths in given if name == "config" for path in paths]:
         in_files.update(read_yaml(path))

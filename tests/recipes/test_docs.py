@@ -131,7 +131,7 @@ def test_named_options_exist() -> None:
     ]:
         found = re.findall(r"^    (\w+): .* = option\(", python.read_text(encoding="utf-8"), re.MULTILINE)
         known |= {"--" + word.replace("_", "-") for word in found}
-    known.add("--logdir")  # TensorBoard's
+    known |= {"--logdir", "--version"}  # TensorBoard's; every command's
     for document in [d for d in DOCUMENTS if name(d) not in OTHERS]:
         for code in re.findall(r"`([^`\n]+)`", prose(document)):
             for word in re.findall(r"(?<![\w-])--[a-z][a-z-]*", code):

@@ -478,3 +478,12 @@ def test_a_variable_of_an_earlier_version_is_named_where_its_place_was_taken(mon
     with pytest.raises(SystemExit):
         parse(EvaluateSettings, [])
     assert "WARMUP" not in capsys.readouterr().err, "a command that has no such option"
+
+
+def test_every_command_tells_the_version(capsys):
+    from asit import __version__
+    from asit.train.settings import TrainSettings
+
+    with pytest.raises(SystemExit) as end:
+        parse(TrainSettings, ["--version"])
+    assert (end.value.code or 0, capsys.readouterr().out) == (0, f"asit {__version__}\n")
