@@ -26,8 +26,8 @@ BETWEEN = "\0"  # joins the words of one option: no word can hold it
 def parse(settings: type[S], argv: Sequence[str] | None = None, prog: str | None = None) -> S:
     """Settings from YAML files, environment and command line.
 
-    Of an option given twice on the command line, or in two files, the last one counts. Exits with 0 after ``--help`` and
-    ``--version``, and with 2 and one line on a wrong command line or variable.
+    Of an option given twice on the command line, or in two files, the last one counts. Exits with 0 after ``--help``
+    and ``--version``, and with 2 and one line on a wrong command line or variable.
 
     Raises:
         AsitError: an unreadable or malformed configuration file, an unknown key or a wrong value in it, values that
