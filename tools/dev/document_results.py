@@ -62,7 +62,7 @@ def tables(recipe: str, text: str) -> list[Table]:
             if clips and len(cells) == len(clips) and any(cells):
                 found_cells = (cells[i] for i in order)
                 values[system] = tuple((float(cell[1]), float(cell[2])) if cell else None for cell in found_cells)
-        if {"pretrained", "from scratch"} <= values.keys():
+        if "from scratch" in values and values.keys() & {"pretrained", "asit-tiny"}:
             metric = re.search(r"^(\S+) in %", part, re.MULTILINE)
             task = part.split("\n", 1)[0]
             found.append(Table(recipe, task, metric[1] if metric else "", tuple(clips[i] for i in order), values))
