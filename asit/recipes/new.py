@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 from tqdm import tqdm
 
-from asit.config import REQUIRED, Options, from_dict, option, to_dict
+from asit.config import REQUIRED, Options, option, to_dict
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.io.audio import audio_info
@@ -135,24 +135,26 @@ def new_recipe(settings: NewRecipeSettings) -> str:
     made = recipe.with_name(f"{recipe.name}.tmp")
     shutil.rmtree(made, ignore_errors=True)
     shutil.copytree(settings.template, made, ignore=shutil.ignore_patterns(*GENERATED))
-    _fill_in(made, settings, recordings, list(sets), found)
+    front_end = found.fits(settings.preset)
+    _fill_in(made, settings, recordings, list(sets), found, front_end)
     fitted = _fit(made / "conf", sets, found)
     made.rename(recipe)
-    told = [*_told(recordings, sets, found, settings.preset), *fitted]
+    told = [*_told(recordings, sets, found, settings.preset, bool(front_end)), *fitted]
     return "\n".join([*told, f"{recipe}: made; look through its conf/, then run {recipe}/run.sh"])
 
 
 def _fill_in(
-    recipe: Path, settings: NewRecipeSettings, recordings: Sequence[Recording], sets: list[str], found: Survey
+    recipe: Path,
+    settings: NewRecipeSettings,
+    recordings: Sequence[Recording],
+    sets: list[str],
+    found: Survey,
+    front_end: dict[str, Any] | None,
 ) -> None:
     bins = NARROW_BINS if found.rate <= NARROW_RATE else 128
-    front_end = found.fits(settings.preset)
     if front_end:
         usual = to_dict(FbankSettings())
-        own = {
-            name: value for name, value in to_dict(from_dict(FbankSettings, front_end)).items() if value != usual[name]
-        }
-        own = {"sample_rate": found.rate, **own}
+        own = {name: value for name, value in front_end.items() if name == "sample_rate" or value != usual[name]}
         head = f"# The front end of {WEIGHTS}, which takes each mel bin's mean over the clip away.\n"
         (recipe / "conf/fbank.yaml").write_text(head + yaml.safe_dump(own, sort_keys=False), encoding="utf-8")
     else:
@@ -237,7 +239,9 @@ def _default(script: str, name: str, value: str) -> str:
     return changed
 
 
-def _told(recordings: Sequence[Recording], sets: dict[str, list[Recording]], found: Survey, preset: str) -> list[str]:
+def _told(
+    recordings: Sequence[Recording], sets: dict[str, list[Recording]], found: Survey, preset: str, fits: bool
+) -> list[str]:
     labels, seconds = classes_of(recordings), found.seconds
     rates = ", ".join(f"{rate} Hz ({count})" for rate, count in found.rates.most_common())
     lines = [
@@ -247,7 +251,7 @@ def _told(recordings: Sequence[Recording], sets: dict[str, list[Recording]], fou
         f"front end: {found.rate} Hz; crops of {found.global_frames} frames of 10 ms, {found.crop_frames(preset)} to "
         "fine-tune",
     ]
-    if found.fits(preset):
+    if fits:
         lines.append(
             f"{WEIGHTS} fits: its front end is taken, and runs are also started from it (--init {WEIGHTS}: only)"
         )
