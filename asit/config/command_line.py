@@ -118,16 +118,12 @@ def _placed(
         free += values[most:]
         if name:
             found.append((name, values[:most]))
-    if free and places and kind(fields[places[-1]]).many:  # the last one takes all that are left
-        last = len(places) - 1
-        return (
-            found
-            + [(name, [word]) for name, word in zip(places[:last], free, strict=False)]
-            + ([(places[last], free[last:])] if free[last:] else [])
-        )
-    if len(free) > len(places):
+    taken = [[word] for word in free]
+    if places and kind(fields[places[-1]]).many and len(free) > len(places):  # the last one takes all that are left
+        taken = [*taken[: len(places) - 1], free[len(places) - 1 :]]
+    if len(taken) > len(places):
         parser.error(f"unexpected '{free[len(places)]}': options are written --name value; see --help")
-    return found + [(name, [word]) for name, word in zip(places, free, strict=False)]
+    return found + list(zip(places, taken, strict=False))
 
 
 def _is_short_option(word: str) -> bool:
