@@ -19,6 +19,7 @@ from asit.methods._pictures import Axes
 from asit.models import model_file
 from asit.models.shipped import located
 from asit.models.trained import check_front_end, fits, load_backbone
+from asit.recipes import job_list
 from asit.seeding import derive
 from asit.train import run_dir
 from asit.train.run import opened
@@ -111,18 +112,15 @@ def go_on_from(init: str, learner: Any, settings: PretrainSettings) -> None:
     differing = sorted(name for name in ours.keys() | theirs.keys() if not fits(name, ours, theirs))
     if differing or settings.method.settings.model.name != found.model:
         own = to_dict(settings.method.settings.model.settings)
-        options = [f"--{n.replace('_', '-')} {_words(v)}" for n, v in found.settings.items() if own.get(n) != v]
+        options = {name: value for name, value in found.settings.items() if own.get(name) != value}
+        _, _, words = job_list.line("asit-pretrain", options).partition(" ")
         raise AsitError(
             f"{init}: its network is not that of this run: {len(differing)} of its arrays differ, such as "
-            f"'{differing[0] if differing else 'all'}'; it has {', '.join(options)}"
+            f"'{differing[0] if differing else 'all'}'; it has {words}"
         )
     for which in ("student", "teacher"):
         learner.backbone(which).load_state_dict(theirs)
     log.info("going on from %s: %s", init, ", ".join(f"{k} {v}" for k, v in found.provenance.items() if v))
-
-
-def _words(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def picture_axes(features: Features) -> Axes:
