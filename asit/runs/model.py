@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,13 +19,11 @@ from asit.features.fbank import Fbank
 from asit.io.any_audio import waveform
 from asit.io.audio import MIX
 from asit.layers.attention import Attention
-from asit.models.classifier import mask_needed
 from asit.runs import windows
 from asit.runs.embedder import Embedder, EmbedderSettings
-from asit.runs.windows import OVERLAP, WindowSettings, window_starts
+from asit.runs.windows import WindowSettings
 
 LEVELS = ("clip", "frame", "patch")
-BATCH = 16  # windows at a time, where every patch's values are kept
 Audio = Any  # a path, an array or a tensor: asit.io.any_audio.waveform
 
 
@@ -262,35 +260,12 @@ class Model:
             raise AsitError(f"layer: expected 0 to {self.num_layers}, the blocks of the network, or -1, found {layer}")
         return found
 
-    @torch.inference_mode()
-    def _by_patch(
-        self, forward: Callable[[Tensor, Tensor | None], Tensor], feats: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """``forward`` (B, 1, T, F) -> (B, N, K), put together over the windows of a clip: (N, bands, K) and times."""
-        embed, (rows, bands) = self.backbone.patch_embed, self.backbone.grid
-        patch, stride = embed.patch[0], embed.stride[0]
-        count = -(-len(feats) // stride)  # patches that begin within the clip
-        padded = np.full(((count - 1) * stride + max(patch, self._frames), feats.shape[1]), self._front_end.silence)
-        padded = padded.astype(np.float32)
-        padded[: len(feats)] = self._front_end.normalise(feats)
-        total = counts = None
-        starts = window_starts(count, rows, OVERLAP)
-        for first in range(0, len(starts), BATCH):
-            some = starts[first : first + BATCH]
-            pieces = np.stack([padded[start * stride :][: self._frames] for start in some])
-            lengths = torch.tensor([min(self._frames, len(feats) - start * stride) for start in some])
-            masked = mask_needed(lengths, self._frames)
-            x = torch.from_numpy(pieces)[:, None].to(self._embedder.device)
-            values = forward(x, None if masked is None else masked.to(self._embedder.device)).float().cpu().numpy()
-            values = values.reshape(len(some), rows, bands, -1)
-            if total is None:
-                total, counts = np.zeros((count, bands, values.shape[-1])), np.zeros((count, 1, 1))
-            for start, value in zip(some, values, strict=True):
-                here = min(rows, count - start)
-                total[start : start + here] += value[:here]
-                counts[start : start + here] += 1
-        times = (np.arange(count) * stride + patch / 2) * self.fbank.settings.frame_shift / 1000
-        return (total / counts).astype(np.float32), times
+    def _by_patch(self, forward: windows.Forward, feats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """``forward`` (B, 1, T, F) -> (B, N, K) over the windows of a clip: (N, bands, K) and times."""
+        embed, device = self.backbone.patch_embed, self._embedder.device
+        values = windows.by_patch(forward, feats, self._front_end, self._frames, self.backbone, device)
+        starts = np.arange(len(values)) * embed.stride[0]
+        return values, (starts + embed.patch[0] / 2) * self.fbank.settings.frame_shift / 1000
 
 
 def _many(audio: Audio) -> bool:

@@ -20,6 +20,7 @@ from asit.models.classifier import mask_needed
 from asit.models.trained import FrontEnd
 
 BATCH = 64  # windows scored at once
+PATCH_BATCH = 16  # where the values of every patch are kept
 OVERLAP = 0.5  # least overlap of neighbouring windows, as a share of a window
 Forward = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -97,6 +98,45 @@ def apply(
     if number < 0:
         raise AsitError("expected at least one clip to score, found none")
     return np.stack([sums[i] / counts[i] for i in range(number + 1)]).astype(np.float32)
+
+
+@torch.inference_mode()
+def by_patch(
+    forward: Forward,
+    feats: np.ndarray,
+    front_end: FrontEnd,
+    frames: int,
+    backbone: Any,
+    device: torch.device,
+) -> np.ndarray:
+    """Values of every patch of a clip, float32 (rows, bands, K); where windows overlap, their mean.
+
+    Args:
+        forward: (B, 1, T, F) normalised features and lengths (B,) or None -> (B, patches, K), time-major.
+        feats: log-mel features (T, F), not normalised.
+        frames: length of a window, which begins at a patch. What is beyond the clip is silence, as in :func:`apply`.
+        backbone: tells patch, stride and the grid of a window.
+    """
+    (patch, _), (stride, _), (rows, bands) = backbone.patch_embed.patch, backbone.patch_embed.stride, backbone.grid
+    count = -(-len(feats) // stride)  # patches that begin within the clip
+    shape = ((count - 1) * stride + max(patch, frames), feats.shape[1])
+    padded = np.full(shape, front_end.silence, dtype=np.float32)
+    padded[: len(feats)] = front_end.normalise(feats)
+    starts = window_starts(count, rows, OVERLAP)
+    counts = np.zeros((count, 1, 1))
+    for first in range(0, len(starts), PATCH_BATCH):
+        some = starts[first : first + PATCH_BATCH]
+        x = torch.from_numpy(np.stack([padded[start * stride :][:frames] for start in some]))[:, None]
+        masked = mask_needed(torch.tensor([min(frames, len(feats) - start * stride) for start in some]), frames)
+        values = forward(x.to(device), None if masked is None else masked.to(device)).float().cpu().numpy()
+        values = values.reshape(len(some), rows, bands, -1)
+        if not first:  # now K is known
+            total = np.zeros((count, bands, values.shape[-1]))
+        for start, value in zip(some, values, strict=True):
+            here = slice(start, min(start + rows, count))
+            total[here] += value[: here.stop - start]
+            counts[here] += 1
+    return (total / counts).astype(np.float32)
 
 
 def score(
