@@ -143,7 +143,7 @@ def test_embeddings_need_one_kind_of_input(tmp_path) -> None:
     assert "found both" in run("embed", *words, "--data-dir", "data", "x.wav", code=1)[1]
 
 
-@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not there: apt-get install ffmpeg")
 def test_what_libsndfile_does_not_read_goes_through_ffmpeg(model, corpus, tmp_path) -> None:
     line = ["ffmpeg", "-v", "error", "-i", corpus / "birds/one.wav", "-c:a", "aac", tmp_path / "one.m4a"]
     subprocess.run(line, check=True)

@@ -197,7 +197,7 @@ def test_description(classifier, tiny) -> None:
     assert "3: cat, dog, owl" in description(classifier._embedder.path)["classes"]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU: run it where torch finds one")
 def test_a_gpu_gives_the_same(tiny) -> None:
     found = asit.load("asit-tiny", device="cuda").embed(noise(1.0), rate=RATE)
     np.testing.assert_allclose(found, tiny.embed(noise(1.0), rate=RATE), atol=1e-3)
