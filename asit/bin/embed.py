@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from asit.config import parse
 from asit.errors import command
-from asit.io.any_audio import FirstOfEachRate, report_failed
 from asit.runs.embed import Settings, embed
+from asit.runs.recordings import report_failed, show_notes
 
 
 @command
 def main() -> None:
     """Recordings that cannot be read are named, and the exit code is 1 at the end."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger().handlers[0].addFilter(FirstOfEachRate())
+    show_notes()
     settings = parse(Settings)
     failed: list[str] = []
     print(f"{settings.out_dir}: {embed(settings, failed)} {settings.level} embeddings")

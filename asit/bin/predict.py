@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from asit.config import parse
 from asit.errors import command
-from asit.io.any_audio import FirstOfEachRate, report_failed
 from asit.runs.predict import Settings, predict
+from asit.runs.recordings import report_failed, show_notes
 
 
 @command
 def main() -> None:
     """Recordings that cannot be read are named, and the exit code is 1 at the end."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # notes go to stderr, the table to stdout
-    logging.getLogger().handlers[0].addFilter(FirstOfEachRate())
+    show_notes()  # to stderr, the table to stdout
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names that are not UTF-8, as they are
     failed: list[str] = []
     for line in predict(parse(Settings), failed):

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import soxr
 
 from asit.errors import AsitError, excerpt
-from asit.io.audio import MIX, one_channel, range_problem, read_audio
+from asit.io.audio import MIX, one_channel, range_problem, read_audio, resampled
 from asit.io.audio_files import EXTENSIONS, UNREADABLE_EXTENSIONS
 
 log = logging.getLogger(__name__)
@@ -29,22 +28,6 @@ class Source(NamedTuple):
 
     name: str  # what the output calls it: an utterance id, or the path
     path: str  # a file, - for standard input, or a command that ends in |
-
-
-class FirstOfEachRate(logging.Filter):
-    """For a command's log handler: of the notes on conversion, one for each rate."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._told: set[object] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is shown."""
-        if record.msg != RESAMPLED or not isinstance(record.args, tuple):
-            return True
-        known = record.args[1] in self._told
-        self._told.add(record.args[1])
-        return not known
 
 
 def waveform(
@@ -74,19 +57,7 @@ def waveform(
         return samples
     if not 0 < rate < 10**7:
         raise AsitError(f"rate: expected samples a second, such as 16000, found {rate}")
-    return np.ascontiguousarray(soxr.resample(samples, rate, wanted, quality="HQ"), dtype=np.float32)
-
-
-def report_failed(failed: Sequence[str]) -> None:
-    """At the end of a command that went on after a recording failed.
-
-    Raises:
-        AsitError: the last one's line; the others have been shown.
-    """
-    for problem in failed[:-1]:
-        log.error("error: %s", problem)
-    if failed:
-        raise AsitError(failed[-1] if len(failed) == 1 else f"{failed[-1]} ({len(failed)} recordings failed)")
+    return resampled(samples, rate, wanted)
 
 
 def sources(words: Sequence[str]) -> list[Source]:
@@ -146,8 +117,7 @@ def _of_file(path: str, wanted: int, channel: int | str, allow_pipes: bool) -> n
     samples, found = read_audio(path, channel=channel, data=data, allow_pipes=allow_pipes)
     if found != wanted:
         log.info(RESAMPLED, path, found, wanted)
-        converted = soxr.resample(samples, found, wanted, quality="HQ")
-        samples = np.ascontiguousarray(converted, dtype=np.float32)
+        samples = resampled(samples, found, wanted)
     _warn(path, samples)
     return samples
 

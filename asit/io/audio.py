@@ -78,10 +78,15 @@ def read_audio(
         return samples, found
     if not resample:
         raise AsitError(f"{where}: expected {rate} Hz, found {found} Hz; resample the files or set --resample true")
-    converted = np.ascontiguousarray(soxr.resample(samples, found, rate, quality="HQ"), dtype=np.float32)
+    converted = resampled(samples, found, rate)
     if converted.size == 0:
         raise AsitError(f"{where}: {samples.size} samples at {found} Hz leave none at {rate} Hz; remove the clip")
     return converted, rate
+
+
+def resampled(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """Samples (samples,) at another rate in Hz, float32 (soxr, high quality); of few samples perhaps none."""
+    return np.ascontiguousarray(soxr.resample(samples, rate, wanted, quality="HQ"), dtype=np.float32)
 
 
 def audio_info(path: str | os.PathLike[str], utt: str | None = None) -> tuple[int, int, int]:

@@ -12,14 +12,14 @@ import numpy as np
 
 from asit.config import REQUIRED, Options, group, option
 from asit.errors import AsitError
-from asit.io.any_audio import sources, waveform
+from asit.io.any_audio import sources
 from asit.io.atomic import atomic_open, write_text
 from asit.kaldi.ark import ArkWriter
 from asit.kaldi.table import write_table
 from asit.recipes.recording import distinct, identifier
 from asit.runs.embedder import Embedder, EmbedderSettings
 from asit.runs.model import LEVELS, Model
-from asit.runs.predict import channel_of
+from asit.runs.recordings import RecordingSettings, heard
 
 FORMATS = ("ark", "npy")
 
@@ -43,8 +43,7 @@ class Settings(Options):
     format: str = option(
         "ark", "ark: Kaldi's, with utt2num_frames and frame_shift of matrices; npy: a file each", FORMATS
     )
-    channel: str = option("mix", "channel of audio with several, from 0; mix: their mean")
-    allow_pipes: bool = option(False, "run the commands in wav.scp")
+    recordings: RecordingSettings = group(RecordingSettings)
     embedder: EmbedderSettings = group(EmbedderSettings)
 
 
@@ -52,7 +51,7 @@ def embed(settings: Settings, failed: list[str] | None = None) -> int:
     """Write the embeddings; returns their number.
 
     Args:
-        failed: gets a line for each recording that cannot be read, and the others go on; None: the first one is raised.
+        failed: see :func:`asit.runs.recordings.heard`.
 
     Raises:
         AsitError: neither or both of audio and data directory, another front end than the model's, or features that
@@ -84,7 +83,6 @@ def _of_data_dir(embedder: Embedder, data_dir: str) -> Iterator[tuple[str, np.nd
 def _of_audio(model: Model, settings: Settings, failed: list[str] | None) -> Iterator[tuple[str, np.ndarray]]:
     """Ids and features; a file's id is made of its name, and where two are alike of their folders' too."""
     found = sources(settings.wav)
-    channel = channel_of(settings.channel)
     files = [os.path.dirname(os.path.abspath(path)) for name, path in found if name == path]
     base = os.path.commonpath(files) if files else ""
     texts = [
@@ -92,16 +90,9 @@ def _of_audio(model: Model, settings: Settings, failed: list[str] | None) -> Ite
         for name, path in found
     ]
     ids = distinct(texts, identifier)
-    for text, (_, path) in zip(texts, found, strict=True):
-        try:
-            wave = waveform(path, model.sample_rate, None, channel, settings.allow_pipes)
-            feats = model.features_of_wave(wave, path)
-        except AsitError as error:
-            if failed is None:
-                raise
-            failed.append(str(error))
-            continue
-        yield ids[text], feats
+    named = dict(zip(found, texts, strict=True))
+    for source, feats, _ in heard(found, settings.recordings, model, failed):
+        yield ids[named[source]], feats
 
 
 def _named(found: Iterable[Any], names: list[str]) -> Iterator[tuple[str, np.ndarray, float]]:

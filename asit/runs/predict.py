@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from asit.config import REQUIRED, Options, group, option
-from asit.errors import AsitError
-from asit.io.any_audio import sources, waveform
-from asit.io.audio import MIX
+from asit.io.any_audio import sources
 from asit.runs.model import Model, Segment
+from asit.runs.recordings import RecordingSettings, heard
 from asit.runs.windows import WindowSettings
 from asit.train.distributed import pick_device
 
@@ -33,14 +32,13 @@ class Settings(Options):
     )
     top_k: int = option(5, "number of classes shown for each", least=1)
     segments: float = option(0.0, "seconds of a stretch that is classified by itself; 0: the whole recording", least=0)
-    channel: str = option(MIX, "channel of several, from 0; mix: their mean")
     format: str = option(
         "tsv",
         "table: a line for each recording or stretch, for people; tsv and csv: a line for each class; jsonl",
         FORMATS,
     )
-    allow_pipes: bool = option(False, "run the commands in wav.scp")
     ngpu: int | None = option(0, "GPUs to use; 0: CPU")
+    recordings: RecordingSettings = group(RecordingSettings)
     windows: WindowSettings = group(WindowSettings)
 
 
@@ -48,40 +46,25 @@ def predict(settings: Settings, failed: list[str] | None = None) -> Iterator[str
     """The output's lines, recording by recording.
 
     Args:
-        failed: gets a line for each recording that cannot be read, and the others go on; None: the first one is raised.
+        failed: see :func:`asit.runs.recordings.heard`.
 
     Raises:
-        AsitError: from the model file, or a recording.
+        AsitError: from the model file, a list of recordings, or a recording; stretches shorter than a frame.
     """
-    channel, recordings = channel_of(settings.channel), sources(settings.wav)
+    recordings = sources(settings.wav)
     model = Model(settings.model, pick_device(settings.ngpu))
     if not model.labels:
         model.classify([])  # says what a backbone is for
     if settings.format == "csv":
         yield _joined(_columns(settings))
-    for name, path in recordings:
-        try:
-            wave = waveform(path, model.sample_rate, None, channel, settings.allow_pipes)
-            feats = model.features_of_wave(wave, path)
-            if settings.segments:
-                found = model.segments_of(feats, settings.segments, settings.top_k)
-            else:
-                classes = model.classify_features([feats], settings.top_k, settings.windows.scoring)[0]
-                found = [Segment(0.0, len(wave) / model.sample_rate, classes)]
-        except AsitError as error:
-            if failed is None:
-                raise
-            failed.append(str(error))
-            continue
+    for source, feats, seconds in heard(recordings, settings.recordings, model, failed):
+        if settings.segments:
+            found = model.segments_of(feats, settings.segments, settings.top_k)
+        else:
+            classes = model.classify_features([feats], settings.top_k, settings.windows.scoring)[0]
+            found = [Segment(0.0, seconds, classes)]
         for segment in found:
-            yield from _lines(settings, name, segment)
-
-
-def channel_of(text: str) -> int | str:
-    """The value of --channel."""
-    if text != MIX and not text.isdecimal():
-        raise AsitError(f"option 'channel': expected mix, or a number from 0, found '{text}'")
-    return text if text == MIX else int(text)
+            yield from _lines(settings, source.name, segment)
 
 
 def _columns(settings: Settings) -> list[str]:

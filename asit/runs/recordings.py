@@ -1,0 +1,94 @@
+"""The recordings that a command is given, one after another: what asit-predict and asit-embed share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from asit.config import Options, option
+from asit.errors import AsitError
+from asit.io.any_audio import RESAMPLED, Source, waveform
+from asit.io.audio import MIX
+from asit.runs.model import Model
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RecordingSettings(Options):
+    """How recordings are read."""
+
+    channel: str = option(MIX, "channel of audio with several, from 0; mix: their mean")
+    allow_pipes: bool = option(False, "run the commands in wav.scp")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channel != MIX and not self.channel.isdecimal():
+            raise AsitError(f"option 'channel': expected mix, or a number from 0, found '{self.channel}'")
+
+
+class Heard(NamedTuple):
+    """A recording that could be read."""
+
+    source: Source
+    feats: np.ndarray  # log-mels (T, F), not normalised
+    seconds: float
+
+
+def heard(
+    sources: Sequence[Source], settings: RecordingSettings, model: Model, failed: list[str] | None
+) -> Iterator[Heard]:
+    """The recordings, as ``model`` hears them.
+
+    Args:
+        failed: gets a line for each that cannot be read, and the others go on; None: the first one is raised.
+    """
+    channel = settings.channel if settings.channel == MIX else int(settings.channel)
+    for source in sources:
+        try:
+            wave = waveform(source.path, model.sample_rate, None, channel, settings.allow_pipes)
+            feats = model.features_of_wave(wave, source.path)
+        except AsitError as error:
+            if failed is None:
+                raise
+            failed.append(str(error))
+            continue
+        yield Heard(source, feats, len(wave) / model.sample_rate)
+
+
+class _FirstOfEachRate(logging.Filter):
+    """Of the notes on conversion, one for each rate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[object] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is shown."""
+        if record.msg != RESAMPLED or not isinstance(record.args, tuple):
+            return True
+        known = record.args[1] in self._told
+        self._told.add(record.args[1])
+        return not known
+
+
+def show_notes() -> None:
+    """Notes of a command go to stderr, those on conversion once for each rate."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger().handlers[0].addFilter(_FirstOfEachRate())
+
+
+def report_failed(failed: Sequence[str]) -> None:
+    """At the end of a command that went on after a recording failed.
+
+    Raises:
+        AsitError: the last one's line; the others have been shown.
+    """
+    for problem in failed[:-1]:
+        log.error("error: %s", problem)
+    if failed:
+        raise AsitError(failed[-1] if len(failed) == 1 else f"{failed[-1]} ({len(failed)} recordings failed)")
