@@ -12,9 +12,7 @@ import os
 
 import torch
 
-from asit.errors import AsitError as AsitError  # offered by asit.__all__
 from asit.runs.model import Model
-from asit.runs.model import Segment as Segment
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Model:
