@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import sys
@@ -53,27 +54,45 @@ def command(main: Callable[[], None]) -> Callable[[], int]:
 
     @functools.wraps(main)
     def run() -> int:
-        name = os.path.basename(sys.argv[0]) or "asit"
+        if os.environ.get("WORLD_SIZE", "1") == "1":
+            return _code(main)
         try:
-            main()
-            sys.stdout.flush()
-        except AsitError as error:
-            if os.environ.get("LOCAL_RANK", "0") != "0":
-                time.sleep(OTHERS_WAIT)  # the first process tells the same error, and then this one is ended
-            print(f"{name}: error: {' '.join(line.strip() for line in str(error).splitlines())}", file=sys.stderr)
-            return 1
-        except BrokenPipeError:  # `asit-... | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        except OSError as error:  # disk full, no permission: nothing that a traceback would explain
-            if error.strerror is None:
+            code = _code(main)
+        except SystemExit as end:
+            if not isinstance(end.code, int):
                 raise
-            where = f"{error.filename}: " if error.filename else ""
-            print(f"{name}: error: {where}{error.strerror}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print(f"{name}: interrupted", file=sys.stderr)
-            return 130
-        return 0
+            code = end.code
+        # A thread of gloo that lets go of its last tensor while Python ends aborts the process: a finished run that
+        # counts as failed. So a rank ends here, after what is due at the end.
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
     return run
+
+
+def _code(main: Callable[[], None]) -> int:
+    """Run a command's body; its exit code."""
+    name = os.path.basename(sys.argv[0]) or "asit"
+    try:
+        main()
+        sys.stdout.flush()
+    except AsitError as error:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            time.sleep(OTHERS_WAIT)  # the first process tells the same error, and then this one is ended
+        print(f"{name}: error: {' '.join(line.strip() for line in str(error).splitlines())}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `asit-... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # disk full, no permission: nothing that a traceback would explain
+        if error.strerror is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{name}: error: {where}{error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    return 0

@@ -15,6 +15,9 @@ import torch.distributed as dist
 from asit.errors import AsitError
 
 
+_left: list[object] = []
+
+
 @dataclass(frozen=True)
 class Place:
     """Where this process stands in a run."""
@@ -58,8 +61,13 @@ def join(ngpu: int | None = None) -> Place:
 
 
 def leave() -> None:
-    """Leave the process group, if any."""
+    """Leave the process group, if any.
+
+    The object stays: its destructor waits for gloo's threads while it keeps Python from running, and one of those may
+    wait for Python, to let go of the last tensor (seen with torch 2.13: a rank that never ended).
+    """
     if dist.is_initialized():
+        _left.append(dist.group.WORLD)
         dist.destroy_process_group()
 
 

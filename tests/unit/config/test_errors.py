@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -83,3 +84,34 @@ def test_a_closed_pipe_is_silent() -> None:
 )
 def test_nearest(name, known, hint) -> None:
     assert nearest(name, known) == hint
+
+
+RANK = """
+import atexit, threading, time
+from asit.errors import command
+
+@command
+def main():
+    atexit.register(print, "what is due at the end")
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    BODY
+
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [("print('done')", 0), ("raise SystemExit(85)", 85), ("raise OSError(28, 'full')", 1)]
+)
+def test_a_rank_ends_without_waiting_for_threads(body, code):
+    """Gloo's threads wait for Python while Python ends, and abort it: a rank does not go that far."""
+    ended = subprocess.run(
+        [sys.executable, "-c", RANK.replace("BODY", body)],
+        env={**os.environ, "WORLD_SIZE": "2"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert "what is due at the end" in ended.stdout
