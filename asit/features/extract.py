@@ -184,7 +184,7 @@ def _features(clip: Clip | AsitError, fbank: Fbank, settings: ExtractSettings) -
     if not settings.allow_pipes:
         pipes.refuse(clip.path, f"utterance '{clip.utt}'", "--allow-pipes true")
     rate = fbank.settings.sample_rate
-    samples, rate = read_audio(
+    samples, _ = read_audio(
         clip.path,
         rate,
         clip.utt,

@@ -114,10 +114,9 @@ def _of_file(path: str, wanted: int, channel: int | str, allow_pipes: bool) -> n
     suffix = os.path.splitext(path)[1].lower()
     if data is None and suffix in UNREADABLE_EXTENSIONS and os.path.isfile(path):
         data = _by_ffmpeg(path)
-    samples, found = read_audio(path, channel=channel, data=data, allow_pipes=allow_pipes)
+    samples, found = read_audio(path, wanted, resample=True, channel=channel, data=data, allow_pipes=allow_pipes)
     if found != wanted:
         log.info(RESAMPLED, path, found, wanted)
-        samples = resampled(samples, found, wanted)
     _warn(path, samples)
     return samples
 

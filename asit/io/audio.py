@@ -11,7 +11,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
@@ -26,9 +26,8 @@ MAX_OVERSHOOT = 0.5  # seconds
 MIX = "mix"  # in place of a channel: the mean of all
 _PCM_16 = np.float32(1 / 32768)  # a power of two: the samples stay what libsndfile makes of them
 _UNKNOWN_LENGTH = 2**62  # libsndfile's mark for a stream whose head does not tell its length
-_BLOCK = (
-    2**22
-)  # samples that are asked for at once: a head with a wrong length must not decide how much memory is taken
+_BLOCK = 2**22  # samples decoded at once: a head with a wrong length must not decide how much memory is taken
+_QUALITY = "HQ"
 LOUDEST = 4.0  # of samples in [-1, 1]; decoders and converters go a little above 1, other ranges far
 
 
@@ -44,7 +43,9 @@ def read_audio(
     allow_pipes: bool = False,
     data: bytes | None = None,
 ) -> tuple[np.ndarray, int]:
-    """Samples of a clip, float32 (samples,), and their rate in Hz. Integer formats are in [-1, 1].
+    """Samples of a clip, float32 (samples,), and the file's own rate in Hz. Integer formats are in [-1, 1].
+
+    It is decoded, mixed and converted block by block: an hour in stereo takes the memory of one channel at `rate`.
 
     Args:
         path: an audio file, or with `allow_pipes` a Kaldi command ``cmd |`` that writes one.
@@ -69,24 +70,22 @@ def read_audio(
             pipes.refuse(name, f"utterance '{utt}'" if utt else "")
         data = pipes.output_of(name, f"utterance '{utt}'" if utt else "")
     with _decoding(name, where):
-        found, samples = _read(_content(name, where, data), where, channel, start, end)
-    finite = np.isfinite(samples)
-    if not finite.all():
-        bad = samples.size - int(finite.sum())
-        raise AsitError(f"{where}: {bad} of {samples.size} samples are NaN or infinite; convert the file again")
-    if rate is None or found == rate:
-        return samples, found
-    if not resample:
-        raise AsitError(f"{where}: expected {rate} Hz, found {found} Hz; resample the files or set --resample true")
-    converted = resampled(samples, found, rate)
-    if converted.size == 0:
-        raise AsitError(f"{where}: {samples.size} samples at {found} Hz leave none at {rate} Hz; remove the clip")
-    return converted, rate
+        clip = _read(_content(name, where, data), where, channel, start, end, rate if resample else None)
+    if clip.bad:
+        raise AsitError(f"{where}: {clip.bad} of {clip.taken} samples are NaN or infinite; convert the file again")
+    if rate is not None and clip.rate != rate:
+        if not resample:
+            raise AsitError(
+                f"{where}: expected {rate} Hz, found {clip.rate} Hz; resample the files or set --resample true"
+            )
+        if clip.samples.size == 0:
+            raise AsitError(f"{where}: {clip.taken} samples at {clip.rate} Hz leave none at {rate} Hz; remove the clip")
+    return clip.samples, clip.rate
 
 
 def resampled(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     """Samples (samples,) at another rate in Hz, float32 (soxr, high quality); of few samples perhaps none."""
-    return np.ascontiguousarray(soxr.resample(samples, rate, wanted, quality="HQ"), dtype=np.float32)
+    return np.ascontiguousarray(soxr.resample(samples, rate, wanted, quality=_QUALITY), dtype=np.float32)
 
 
 def audio_info(path: str | os.PathLike[str], utt: str | None = None) -> tuple[int, int, int]:
@@ -164,10 +163,23 @@ def _parts(source: bytes | io.BytesIO, kind: str) -> list[io.BytesIO] | None:
     return None if found is None else [io.BytesIO(part) for part in found]
 
 
+class _Clip(NamedTuple):
+    """One channel of a recording or a segment."""
+
+    rate: int  # of the recording, Hz
+    taken: int  # samples of it
+    bad: int  # of these NaN or infinite
+    samples: np.ndarray  # float32, at the wanted rate
+
+
 def _read(
-    source: bytes | io.BytesIO, where: str, channel: int | str | None, start: float, end: float | None
-) -> tuple[int, np.ndarray]:
-    """(rate, samples of one channel) of a recording."""
+    source: bytes | io.BytesIO,
+    where: str,
+    channel: int | str | None,
+    start: float,
+    end: float | None,
+    wanted: int | None,
+) -> _Clip:
     try:
         with soundfile.SoundFile(source) as stream:
             rate, channels, frames = stream.samplerate, stream.channels, stream.frames
@@ -183,13 +195,13 @@ def _read(
                 first, last = _segment(where, rate, frames, start, end)
                 if first:
                     stream.seek(first)
-                samples = _decode(stream, last - first)
-                if len(samples) != last - first:
+                clip = _take(_blocks(stream, last - first), channel, rate, wanted)
+                if clip.taken != last - first:
                     raise AsitError(
                         f"{where}: truncated: the head promises {frames} samples, decoding stopped after "
-                        f"{first + len(samples)}; copy or convert the file again"
+                        f"{first + clip.taken}; copy or convert the file again"
                     )
-                return rate, one_channel(samples, channel)
+                return clip
         rate, samples = _joined(divided or [source], where)
         _check_channel(where, samples.shape[1], channel)
     except AsitError as error:
@@ -197,7 +209,22 @@ def _read(
     if len(samples) == 0:
         raise AsitError(f"{where}: the file holds no samples; remove the clip")
     first, last = _segment(where, rate, len(samples), start, end)
-    return rate, one_channel(samples[first:last], channel)
+    return _take(iter([samples[first:last]]), channel, rate, wanted)
+
+
+def _take(blocks: Iterator[np.ndarray], channel: int | str | None, rate: int, wanted: int | None) -> _Clip:
+    """Blocks (samples, channels) to one channel at the wanted rate: bit-equal to :func:`resampled` of the whole."""
+    stream = None if wanted in (None, rate) else soxr.ResampleStream(rate, wanted, 1, np.float32, _QUALITY)
+    found: list[np.ndarray] = []
+    taken = bad = 0
+    for block in blocks:
+        samples = one_channel(block, channel)
+        taken += len(samples)
+        bad += len(samples) - int(np.count_nonzero(np.isfinite(samples)))
+        found.append(samples if stream is None else stream.resample_chunk(samples))
+    if stream is not None:
+        found.append(stream.resample_chunk(np.empty(0, np.float32), last=True))
+    return _Clip(rate, taken, bad, found[0] if len(found) == 1 else np.concatenate(found))
 
 
 def _joined(sources: list[Any], where: str) -> tuple[int, np.ndarray]:
@@ -209,7 +236,7 @@ def _joined(sources: list[Any], where: str) -> tuple[int, np.ndarray]:
             source.seek(0)
         with soundfile.SoundFile(source) as stream:
             kinds.append((stream.samplerate, stream.channels))
-            found.append(_decode(stream, None))
+            found.append(np.concatenate(list(_blocks(stream, None))))
             if stream.frames < _UNKNOWN_LENGTH and len(found[-1]) != stream.frames:
                 raise AsitError(
                     f"{where}: truncated: {stream.frames} samples expected, decoding stopped after {len(found[-1])}; "
@@ -226,10 +253,9 @@ def _joined(sources: list[Any], where: str) -> tuple[int, np.ndarray]:
     return kinds[0][0], np.concatenate([np.broadcast_to(samples, (len(samples), most)) for samples in found])
 
 
-def _decode(stream: Any, count: int | None) -> np.ndarray:
-    """`count` samples (samples, channels) from here, fewer where the stream ends; None: all."""
+def _blocks(stream: Any, count: int | None) -> Iterator[np.ndarray]:
+    """`count` samples from here in blocks (samples, channels), fewer where the stream ends; None: all."""
     stream.seekable = lambda: False  # else soundfile seeks after each block, which fails at the end of a long promise
-    blocks: list[np.ndarray] = []
     got = 0
     while count is None or got < count:
         wanted = _BLOCK if count is None else min(_BLOCK, count - got)
@@ -237,11 +263,10 @@ def _decode(stream: Any, count: int | None) -> np.ndarray:
             block = np.multiply(stream.read(wanted, dtype="int16", always_2d=True), _PCM_16, dtype=np.float32)
         else:
             block = stream.read(wanted, dtype="float32", always_2d=True)
-        blocks.append(block)
+        yield block
         got += len(block)
         if len(block) < wanted:
             break
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
 def one_channel(samples: np.ndarray, channel: int | str | None) -> np.ndarray:

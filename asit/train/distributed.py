@@ -14,7 +14,6 @@ import torch.distributed as dist
 
 from asit.errors import AsitError
 
-
 _left: list[object] = []
 
 

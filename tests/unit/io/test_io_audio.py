@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import os
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
 import soundfile
 
 from asit.errors import AsitError
-from asit.io.audio import audio_info, read_audio
+from asit.io import audio
+from asit.io.audio import MIX, audio_info, read_audio, resampled
 
 RATE = 8000
 WAVE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
@@ -39,7 +41,7 @@ def test_resampling_keeps_the_tone(tmp_path):
     with pytest.raises(AsitError, match=r"utterance 'u': .*a.wav: expected 16000 Hz, found 8000 Hz.*--resample true"):
         read_audio(path, 16000, "u")
     samples, rate = read_audio(path, 16000, resample=True)
-    assert (rate, len(samples), samples.dtype) == (16000, 16000, np.float32)
+    assert (rate, len(samples), samples.dtype) == (8000, 16000, np.float32)
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
     np.testing.assert_allclose(samples[1000:-1000], expected[1000:-1000], atol=2e-3)
 
@@ -162,3 +164,18 @@ def test_samples_are_those_of_libsndfile(tmp_path, subtype):
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, expected)
         np.testing.assert_array_equal(read_audio(path, start=0.1, end=0.2)[0], expected[1600:3200])
+
+
+def test_a_long_recording_takes_the_memory_of_one_channel_at_the_wanted_rate(tmp_path, monkeypatch):
+    path = tmp_path / "long.wav"
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (44100 * 60, 2))
+    soundfile.write(path, noise, 44100, subtype="PCM_16")
+    whole = resampled(soundfile.read(path, dtype="float32")[0].mean(axis=1), 44100, 16000)
+    monkeypatch.setattr(audio, "_BLOCK", 2**16)
+    tracemalloc.start()
+    found, rate = read_audio(path, 16000, resample=True, channel=MIX)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rate == 44100
+    np.testing.assert_array_equal(found, whole)  # bit by bit what converting it at once gives
+    assert peak < 3 * found.nbytes  # two channels at 44.1 kHz are 5.5 times as much
