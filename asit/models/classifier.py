@@ -37,13 +37,23 @@ class HeadSettings(PoolSettings):
     """Pooling and head of a fine-tuned model."""
 
     freeze_backbone: bool = option(False, "train the head alone (linear probe)")
+    layers: str = option(
+        "one",
+        "clip embedding: of one layer (--probe-layer), or weighted: the sum of all with learned weights (SUPERB)",
+        ["one", "weighted"],
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layers == "weighted" and self.probe_layer is not None:
+            raise AsitError("option 'probe_layer': expected none with layers weighted, which takes all of them")
 
 
 class Classifier(nn.Module):
     """Backbone -> pooling -> LayerNorm -> linear layer.
 
     Args:
-        backbone: a model of ``asit.models`` (``embed_dim``, ``num_layers``, ``forward(x, lengths, layer)``).
+        backbone: a model of ``asit.models``: ``embed_dim``, ``num_layers``, ``forward(x, lengths, layer)``, ``hidden``.
         num_outputs: C.
 
     Raises:
@@ -65,6 +75,8 @@ class Classifier(nn.Module):
         self.head = nn.Linear(width, num_outputs)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
+        if settings.layers == "weighted":  # equal at first; Yang et al. 2021 (arXiv 2105.01051), section 3
+            self.layer_weights = nn.Parameter(torch.zeros(1 + backbone.num_layers))
         if settings.freeze_backbone:
             backbone.requires_grad_(False)
 
@@ -82,9 +94,17 @@ class Classifier(nn.Module):
             x: (B, 1, T, F) normalised features. lengths: valid frames (B,) int64; None when all are valid.
             layer: blocks to go through; None: as the settings say.
         """
+        weighted = self.settings.layers == "weighted" and layer is None
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.settings.freeze_backbone):
-            tokens = self.backbone(x, lengths, self.settings.probe_layer if layer is None else layer)
-            return pool(tokens, self.settings.pooling, self.settings.pool_slices)
+            if weighted:
+                found = self.backbone.hidden(x, lengths)
+            else:
+                found = [self.backbone(x, lengths, self.settings.probe_layer if layer is None else layer)]
+            pooled = [pool(tokens, self.settings.pooling, self.settings.pool_slices) for tokens in found]
+        if not weighted:
+            return pooled[0]
+        # Means are linear: the weighted sum of the layers' means is the mean of their weighted sum.
+        return torch.einsum("l,lbd->bd", self.layer_weights.softmax(dim=0).to(pooled[0].dtype), torch.stack(pooled))
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (B, C)."""

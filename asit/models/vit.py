@@ -116,11 +116,27 @@ class VisionTransformer(nn.Module):
         Raises:
             AsitError: wrong number of mel bins, or an input shorter than one patch.
         """
-        x, grid = self._embed(x)
-        valid = None if lengths is None else self._valid(lengths, grid)  # (B, N)
-        keys = None if valid is None else torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)
+        x, valid, keys = self._start(x, lengths)
         for block in self.blocks[: self.num_layers if layer is None else layer]:
             x = block(x, keys)
+        return self._tokens(x, valid)
+
+    def hidden(self, x: Tensor, lengths: Tensor | None = None) -> list[Tokens]:
+        """What :meth:`forward` returns after 0, 1, ... all blocks, in one pass."""
+        x, valid, keys = self._start(x, lengths)
+        found = [self._tokens(x, valid)]
+        for block in self.blocks:
+            x = block(x, keys)
+            found.append(self._tokens(x, valid))
+        return found
+
+    def _start(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Tokens (B, 1 + N, D) that enter the first block, valid patches (B, N), and tokens (B, 1 + N) to look at."""
+        x, grid = self._embed(x)
+        valid = None if lengths is None else self._valid(lengths, grid)
+        return x, valid, None if valid is None else torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)
+
+    def _tokens(self, x: Tensor, valid: Tensor | None) -> Tokens:
         x = self.norm(x)
         return Tokens(x[:, 0], x[:, 1:], valid)
 

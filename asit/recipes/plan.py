@@ -24,6 +24,7 @@ FINETUNED = {
     "pretrained": ("pretrained", {}),
     "scratch": ("from scratch", {"from_scratch": True}),
     "probe": ("linear probe", {"freeze_backbone": True}),
+    "weighted": ("linear probe of all layers", {"freeze_backbone": True, "layers": "weighted"}),
 }
 OF_TRIALS = ("pretrained", "scratch")  # systems that learn to embed speakers, which trials compare
 # system that trains no network, a command and a kind of its own -> options that it takes from the configuration
@@ -192,9 +193,9 @@ def _run(row: dict[str, Any], where: str) -> Run:
 
 
 def _shipped(system: str) -> tuple[str, dict[str, Any]] | None:
-    """Of ``asit-tiny`` or ``asit-tiny probe``, if weights of that name ship: what FINETUNED has of other systems."""
+    """Of ``asit-tiny``, ``asit-tiny probe``, ``asit-tiny weighted``, if weights of that name ship: as in FINETUNED."""
     weights, _, kind = system.partition(" ")
-    if weights not in shipped.names() or kind not in ("", "probe"):
+    if weights not in shipped.names() or kind not in ("", "probe", "weighted"):
         return None
     name, options = FINETUNED[kind] if kind else ("", {})
     return f"{name} of {weights}" if kind else weights, {"init": weights, **options}

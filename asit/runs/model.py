@@ -94,6 +94,11 @@ class Model:
         return self.backbone.embed_dim
 
     @property
+    def hop(self) -> float:
+        """Seconds between frame embeddings."""
+        return self.backbone.patch_embed.stride[0] * self.fbank.settings.frame_shift / 1000
+
+    @property
     def num_layers(self) -> int:
         """Blocks of the network."""
         return self.backbone.num_layers
@@ -209,6 +214,21 @@ class Model:
         for feats in clips:
             tokens, times = self._by_patch(lambda x, n: self.backbone(x, n, blocks).patches, feats)
             yield (tokens.mean(axis=1) if level == "frame" else tokens), times
+
+    def hidden(
+        self, audio: Audio, rate: int | None = None, *, channel: int | str = MIX
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`embed` at the level "frame" of one recording for layer 0, 1, ... and all, in one pass.
+
+        Returns:
+            float32 (1 + blocks, N, D), and times (N,).
+        """
+
+        def states(x: Tensor, lengths: Tensor | None) -> Tensor:
+            return torch.cat([tokens.patches for tokens in self.backbone.hidden(x, lengths)], dim=2)
+
+        values, times = self._by_patch(states, self.features(audio, rate, channel=channel))
+        return values.mean(axis=1).reshape(len(times), -1, self.dim).transpose(1, 0, 2), times
 
     def attention(
         self, audio: Audio, rate: int | None = None, *, layer: int = -1, channel: int | str = MIX

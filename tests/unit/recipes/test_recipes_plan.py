@@ -59,9 +59,10 @@ def test_systems_of_a_run_differ_in_their_name_only(recipe) -> None:
 def test_weights_that_ship_are_a_system(recipe, monkeypatch, tmp_path) -> None:
     (tmp_path / "asit-tiny.safetensors").touch()
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
-    systems = "systems: [pretrained, asit-tiny, asit-tiny probe]"
+    systems = "systems: [pretrained, asit-tiny, asit-tiny probe, asit-tiny weighted]"
     (recipe / "runs.yaml").write_text(RUNS.replace("systems: [pretrained, probe]", systems))
-    tuned, probe = options_of_runs(settings(recipe))["finetune"][3:]
+    tuned, probe, weighted = options_of_runs(settings(recipe))["finetune"][3:6]
+    assert (weighted["layers"], weighted["out_dir"]) == ("weighted", "exp/words_all_asit-tiny_weighted_0")
     assert (tuned["init"], tuned["tags"][-1]) == ("asit-tiny", "system=asit-tiny")
     assert tuned["out_dir"] == "exp/words_all_asit-tiny_0"
     assert (probe["init"], probe["freeze_backbone"]) == ("asit-tiny", True)

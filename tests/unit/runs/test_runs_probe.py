@@ -88,3 +88,26 @@ def test_an_untrained_backbone_can_be_probed(corpus):
 def test_a_depth_beyond_the_backbone_is_refused(corpus):
     with pytest.raises(AsitError, match="'probe_layer': expected 0 to 2, the backbone's blocks, found 5"):
         run(corpus, corpus.root / "exp" / "deep", probe_layer=5)
+
+
+def test_all_layers_are_weighted(corpus):
+    """The backbone stays, the weights of its layers are learned, and the embedding is their sum."""
+    out = run(corpus, corpus.root / "exp" / "weighted", layers="weighted", probe_layer=None)
+    before, after = (model_file.load(path)[0] for path in (corpus.init, out / "model.safetensors"))
+    assert all(torch.equal(value, after[f"backbone.{name}"]) for name, value in before.items())
+    weights = after["layer_weights"]
+    assert weights.shape == (3,)
+    assert weights.abs().max() > 1e-3
+    assert evaluate(corpus.evaluate_settings(out)).value > 0.7
+    vectors = []
+    for layer in (None, 0, 1, 2):
+        embedder = Embedder(str(out / "model.safetensors"), EmbedderSettings(ngpu=0, threads=1))
+        clip = embedder.open(corpus.path("test")).read(0)
+        vectors.append(torch.tensor(next(iter(embedder.vectors([clip], layer)))))
+    expected = torch.einsum("l,ld->d", weights.softmax(dim=0), torch.stack(vectors[1:]))
+    torch.testing.assert_close(vectors[0], expected)
+
+
+def test_one_layer_and_all_of_them_exclude_each_other(corpus):
+    with pytest.raises(AsitError, match="'probe_layer': expected none with layers weighted"):
+        run(corpus, corpus.root / "exp" / "both", layers="weighted")
