@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -40,6 +42,21 @@ def test_reconstruction_product_is_the_transposed_convolution() -> None:
     tokens = torch.randn(2, 15, 6)
     expected = head.conv(head.mlp(tokens).transpose(1, 2).reshape(2, 4, 5, 3))
     assert torch.allclose(head(tokens, (5, 3)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("frames", [30, 31, 64])
+def test_overlapping_patches_are_a_convolution_in_any_precision(dtype, frames) -> None:
+    """torch's own convolution in bfloat16 is not, on a CPU with AMX: nan, or numbers of any size."""
+    torch.manual_seed(0)
+    embed = PatchEmbed((4, 8), (2, 4), 24)
+    for batch in (1, 8, 40):
+        x = torch.randn(batch, 1, frames, 16)
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            found = embed(x)
+        wanted = embed.proj(x).flatten(2).transpose(1, 2)
+        assert torch.allclose(found.float(), wanted, atol=1e-5 if dtype == torch.float32 else 0.05)
+        assert found.shape[1] == math.prod(embed.grid(frames, 16))
 
 
 def test_overlapping_and_full_band_patches() -> None:
