@@ -1,26 +1,19 @@
-"""Subword tokens of transcripts: SentencePiece models trained on a data directory's ``text``.
-
-Files, as ESPnet keeps them: ``tokens.model`` (SentencePiece), ``tokens.txt`` (one token a line, the line's number from
-0 is its index) and in data directories ``token_int`` (``utt index index ...``). Index 0 is <blank>, which no text
-contains: CTC needs it; index 1 is <unk>.
-"""
+"""Training tokens: SentencePiece models of a data directory's ``text``, and ``token_int`` (``utt index index ...``)."""
 
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sentencepiece
 
 from asit.config import Options, option
+from asit.data.tokens import BLANK, UNKNOWN, Tokens
 from asit.errors import AsitError
-from asit.io.atomic import atomic_open, write_text
 from asit.kaldi.data_dir import DataDir
 from asit.kaldi.table import write_table
 
-BLANK, UNKNOWN = 0, 1
+LONGEST = 4192  # bytes of a line, SentencePiece's default; it takes neither longer lines nor a limit of a few bytes
 QUIET = 2  # SentencePiece's log level: errors only
 
 
@@ -31,72 +24,6 @@ class TokenSettings(Options):
     token_type: str = option("unigram", "how text is cut into tokens", ("unigram", "bpe", "char", "word"))
     vocab_size: int = option(64, "number of tokens with <blank> and <unk>; char and word take all there are", least=3)
     coverage: float = option(1.0, "share of the characters that get a token, the rest are <unk>", above=0, most=1)
-
-
-class Tokens:
-    """A trained SentencePiece model.
-
-    Args:
-        model: the content of ``tokens.model``.
-        source: named in messages.
-
-    Raises:
-        AsitError: not such a model, or one without <blank> at index 0.
-    """
-
-    def __init__(self, model: bytes, source: str = "tokens.model") -> None:
-        self.model, self.source = model, source
-        self._pieces = sentencepiece.SentencePieceProcessor()
-        try:
-            self._pieces.LoadFromSerializedProto(model)
-        except RuntimeError:
-            raise AsitError(f"{source}: expected a SentencePiece model; train it with asit-train-tokens") from None
-        if len(self) < 2 or self._pieces.pad_id() != BLANK or self._pieces.unk_id() != UNKNOWN:
-            raise AsitError(
-                f"{source}: expected <blank> as index {BLANK} and <unk> as {UNKNOWN}; train the model with "
-                "asit-train-tokens"
-            )
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Tokens:
-        """The model in a ``tokens.model`` file."""
-        path = os.fspath(path)
-        try:
-            with open(path, "rb") as stream:
-                return cls(stream.read(), path)
-        except OSError as error:
-            raise AsitError(f"{path}: cannot read: {error.strerror}; train it with asit-train-tokens") from None
-
-    def __len__(self) -> int:
-        """Number of tokens, <blank> and <unk> among them."""
-        return self._pieces.get_piece_size()
-
-    @property
-    def names(self) -> list[str]:
-        """The tokens by index; the mark U+2581 begins a word."""
-        return [self._pieces.id_to_piece(i) for i in range(len(self))]
-
-    def encode(self, text: str) -> list[int]:
-        """Indices of the tokens of a text; characters without a token are ``UNKNOWN``."""
-        return self._pieces.encode(text, out_type=int)
-
-    def decode(self, indices: Sequence[int]) -> str:
-        """The text of indices; <blank> has none.
-
-        Raises:
-            AsitError: an index that is no token.
-        """
-        wrong = [i for i in indices if not 0 <= i < len(self)]
-        if wrong:
-            raise AsitError(f"{self.source}: index {wrong[0]} is no token: there are {len(self)}")
-        return self._pieces.decode([int(i) for i in indices if i != BLANK])
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write ``tokens.model`` and ``tokens.txt``."""
-        os.makedirs(folder, exist_ok=True)
-        write_text(os.path.join(folder, "tokens.txt"), "".join(f"{name}\n" for name in self.names))
-        with atomic_open(os.path.join(folder, "tokens.model"), "wb") as stream:
-            stream.write(self.model)
 
 
 def train(data_dir: str, settings: TokenSettings) -> Tokens:
@@ -125,7 +52,7 @@ def train(data_dir: str, settings: TokenSettings) -> Tokens:
             bos_id=-1,
             eos_id=-1,
             num_threads=1,
-            max_sentence_length=max(len(line.encode()) for line in lines) + 1,
+            max_sentence_length=max(LONGEST, *(len(line.encode()) + 1 for line in lines)),
             minloglevel=QUIET,
         )
     except RuntimeError as error:

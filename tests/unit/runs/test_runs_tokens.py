@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asit.bin.train_tokens import main
+from asit.data.tokens import BLANK, UNKNOWN, Tokens
 from asit.errors import AsitError
 from asit.kaldi.data_dir import write_data_dir
 from asit.kaldi.table import read_table
-from asit.runs.tokens import BLANK, UNKNOWN, Tokens, TokenSettings, train
+from asit.runs.tokens import TokenSettings, train
 
 MINI = Path(__file__).parents[3] / "egs/mini/corpus"
 SENTENCES = [
@@ -144,3 +145,10 @@ def test_wrong_text_and_indices(tokens, tmp_path) -> None:
     write_data_dir(tmp_path / "data", {"utt2spk": {"a": "a"}})
     with pytest.raises(AsitError, match="text"):
         train(str(tmp_path / "data"), TokenSettings())
+
+
+def test_transcripts_of_a_letter_or_a_page(tmp_path) -> None:
+    texts = {"u-1": "a", "u-2": "b", "u-3": "ab " * 3000}
+    write_data_dir(tmp_path / "data", {"text": texts, "utt2spk": dict.fromkeys(texts, "u")})
+    tokens = train(str(tmp_path / "data"), TokenSettings(token_type="char"))
+    assert sorted(tokens.names) == ["<blank>", "<unk>", "a", "b", "\u2581"]
