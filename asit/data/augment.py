@@ -30,7 +30,11 @@ class Settings(Options):
         counts=(2,),
     )
     spec_augment: tuple[int, ...] = option(
-        (0, 0), "largest numbers of neighbouring mel bins and frames masked in a clip", least=0, counts=(2,)
+        (0, 0),
+        "largest numbers of neighbouring mel bins and frames masked in a clip; of four values the last two say how "
+        "many such blocks of each kind (1 1)",
+        least=0,
+        counts=(2, 4),
     )
     gain: float = option(0.0, "level change of a clip, uniform within plus or minus this many dB", least=0)
     roll: int = option(0, "circular shift of a clip in time, uniform within plus or minus this many frames", least=0)
@@ -82,7 +86,11 @@ def augment(
             generator=generator,
         )
     if any(settings.spec_augment):
-        x = spec_augment(x, lengths, *settings.spec_augment, generator)
+        freq_mask, time_mask, *blocks = settings.spec_augment
+        freq_blocks, time_blocks = blocks or (1, 1)
+        for i in range(max(freq_blocks, time_blocks)):
+            widths = (freq_mask * (i < freq_blocks), time_mask * (i < time_blocks))
+            x = spec_augment(x, lengths, *widths, generator)
     if settings.noise > 0:
         x = add_noise(x, lengths, settings.noise, generator)
     return x, lengths, targets

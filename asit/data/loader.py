@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from asit.data.clips import Clips
 from asit.data.crops import Crops
 from asit.data.sampler import BatchPlan, Key
+from asit.data.utterances import Utterances
 from asit.errors import AsitError, excerpt
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Batches(Dataset):
 
     def __init__(
         self,
-        dataset: Crops | Clips,
+        dataset: Crops | Clips | Utterances,
         plan: BatchPlan,
         collate: Callable[[Sequence[dict[str, Any]]], dict[str, Any]],
         *,

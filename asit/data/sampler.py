@@ -20,6 +20,7 @@ from asit.seeding import numpy_generator
 
 log = logging.getLogger(__name__)
 
+BUCKET = 50  # batches whose clips are sorted by length: little padding, and other neighbours in each epoch
 Key = tuple[int, int]  # (index of the clip, number of the sample in the whole run)
 
 
@@ -31,7 +32,8 @@ class BatchPlan:
     once an epoch, shuffled. ``epoch_samples``: samples an epoch (0: ``clips``; other values only with weights).
     ``last_batch`` "drop": an epoch's last incomplete global batch is left out (another remainder each epoch);
     "keep": it is trained on, filled up from the epoch's start to a multiple of world x accum so that every rank
-    has the same number. ``batch_size`` is per process and micro-batch.
+    has the same number. ``batch_size`` is per process and micro-batch. ``lengths`` (clips,): batches of clips of
+    similar length, their order shuffled.
     """
 
     clips: int
@@ -44,6 +46,7 @@ class BatchPlan:
     epoch_samples: int = 0
     last_batch: str = "drop"
     shuffle: bool = True
+    lengths: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.clips < 1:
@@ -116,4 +119,15 @@ def _order(plan: BatchPlan, epoch: int) -> np.ndarray:
         edges = np.cumsum(plan.weights, dtype=np.float64)
         drawn = np.searchsorted(edges, generator.random(plan.samples) * edges[-1], side="right")
         return np.minimum(drawn, plan.clips - 1)
-    return generator.permutation(plan.clips) if plan.shuffle else np.arange(plan.clips)
+    order = generator.permutation(plan.clips) if plan.shuffle else np.arange(plan.clips)
+    return order if plan.lengths is None else _by_length(order, plan.lengths, plan.global_batch, generator)
+
+
+def _by_length(order: np.ndarray, lengths: np.ndarray, batch: int, generator: np.random.Generator) -> np.ndarray:
+    """``order`` with the clips of each bucket sorted by length and its batches shuffled; a rest stays at the end."""
+    whole = len(order) // batch * batch
+    batches: list[np.ndarray] = []
+    for first in range(0, whole, BUCKET * batch):
+        bucket = order[first : min(first + BUCKET * batch, whole)]
+        batches += np.split(bucket[np.argsort(lengths[bucket], kind="stable")], len(bucket) // batch)
+    return np.concatenate([*(batches[i] for i in generator.permutation(len(batches))), order[whole:]])

@@ -21,6 +21,7 @@ from asit.data.clips import Clips
 from asit.data.crops import Crops
 from asit.data.loader import Batches
 from asit.data.sampler import BatchPlan
+from asit.data.utterances import Utterances
 from asit.io.atomic import sweep, write_text
 from asit.train import distributed, processes, run_dir, signals
 from asit.train.checkpoint import DirLock
@@ -66,8 +67,9 @@ class Run:
         self.settings, self.place = settings, place
         self.out_dir, self._began = Path(settings.out_dir), time.monotonic()
 
-    def draw(self, clips: int, weights: np.ndarray | None) -> None:
-        """Plan the updates over so many clips; ``weights`` (clips,) draws them with replacement."""
+    def draw(self, clips: int, weights: np.ndarray | None, lengths: np.ndarray | None = None) -> None:
+        """Plan the updates over so many clips; ``weights`` (clips,) draws them with replacement, ``lengths`` (clips,)
+        puts those of similar length together."""
         train = self.settings.train
         self.plan = BatchPlan.fitting(
             clips,
@@ -79,6 +81,7 @@ class Run:
             weights=weights,
             epoch_samples=train.epoch_samples,
             last_batch=train.last_batch,
+            lengths=lengths,
         )
         self.steps = train.total_steps(self.plan.steps_per_epoch)
 
@@ -102,7 +105,7 @@ class Run:
     def train(
         self,
         learner: Learner,
-        dataset: Crops | Clips,
+        dataset: Crops | Clips | Utterances,
         collate: Callable[[Sequence[dict[str, Any]]], dict[str, Any]],
         **options: Any,
     ) -> None:

@@ -113,3 +113,45 @@ def test_workers_change_nothing():
         for w in (0, 2)
     ]
     assert runs[0] == runs[1]
+
+
+class TestByLength:
+    lengths = np.random.default_rng(0).integers(50, 1000, 1003)
+
+    def plan(self, **options) -> BatchPlan:
+        return BatchPlan(1003, batch_size=8, seed=1, lengths=self.lengths, **options)
+
+    def test_every_clip_once_an_epoch_in_another_order_each_time(self) -> None:
+        plan = self.plan()
+        orders = [plan.order(epoch) for epoch in range(2)]
+        assert all(sorted(order) == list(range(1003)) for order in orders)
+        assert not np.array_equal(*orders)
+        assert np.array_equal(orders[1], self.plan().order(1))
+
+    def test_batches_hold_clips_of_similar_length(self) -> None:
+        def padding(plan: BatchPlan) -> float:
+            batches = [self.lengths[[i for i, _ in plan.step_keys(s)]] for s in range(plan.steps_per_epoch)]
+            return sum(len(b) * b.max() for b in batches) / sum(b.sum() for b in batches) - 1
+
+        plain = BatchPlan(1003, batch_size=8, seed=1)
+        assert padding(self.plan()) < 0.05
+        assert padding(plain) > 0.3
+
+    def test_neighbours_change_between_epochs_and_long_batches_come_at_any_time(self) -> None:
+        plan = self.plan()
+        pairs = [
+            {frozenset(i for i, _ in plan.step_keys(s + e * plan.steps_per_epoch)) for s in range(100)} for e in (0, 1)
+        ]
+        assert len(pairs[0] & pairs[1]) < 5
+        means = [self.lengths[[i for i, _ in plan.step_keys(s)]].mean() for s in range(plan.steps_per_epoch)]
+        assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.3
+
+    def test_what_is_left_over_differs_between_epochs_and_is_not_the_longest(self) -> None:
+        left = [self.lengths[self.plan().order(epoch)[1000:]].mean() for epoch in range(30)]
+        assert len(set(left)) > 20
+        assert abs(np.mean(left) - self.lengths.mean()) < 100
+
+    def test_ranks_share_the_batches_of_one_process(self) -> None:
+        one = BatchPlan(1003, batch_size=16, seed=1, lengths=self.lengths).step_keys(5)
+        ranks = [next(self.plan(world=2, rank=r).micro_batches(5, 6)) for r in (0, 1)]
+        assert ranks[0] + ranks[1] == one
