@@ -34,6 +34,7 @@ setup(
         "scipy>=1.11",
         "kaldiio>=2.18",
         "sentencepiece>=0.2",
+        "jiwer>=4.0",
         "configargparse>=1.7",
         "pyyaml>=6.0",
         "soundfile>=0.12",

@@ -55,12 +55,13 @@ class Classifier(nn.Module):
     Args:
         backbone: a model of ``asit.models``: ``embed_dim``, ``num_layers``, ``forward(x, lengths, layer)``, ``hidden``.
         num_outputs: C.
+        width: of what the head sees; None: as the pooling gives it.
 
     Raises:
         AsitError: ``probe_layer`` beyond the backbone's depth.
     """
 
-    def __init__(self, backbone: nn.Module, num_outputs: int, settings: HeadSettings) -> None:
+    def __init__(self, backbone: nn.Module, num_outputs: int, settings: HeadSettings, width: int | None = None) -> None:
         super().__init__()
         if settings.probe_layer is not None and settings.probe_layer > backbone.num_layers:
             raise AsitError(
@@ -70,7 +71,7 @@ class Classifier(nn.Module):
         self.settings = settings
         self.backbone = backbone
         parts = {"cls": 1, "mean": settings.pool_slices, "cls+mean": 1 + settings.pool_slices}[settings.pooling]
-        width = backbone.embed_dim * parts
+        width = width or backbone.embed_dim * parts
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.head = nn.Linear(width, num_outputs)
         nn.init.trunc_normal_(self.head.weight, std=0.02)

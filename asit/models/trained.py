@@ -71,8 +71,11 @@ class TrainedModel:
     path: str
 
 
-def load_backbone(path: str, *, from_scratch: bool, drop_path: float | None, crop_frames: int) -> Backbone:
-    """The backbone of ``backbone.safetensors``, its position table fitted to crops of ``crop_frames`` (0: as it is).
+def load_backbone(
+    path: str, *, from_scratch: bool, drop_path: float | None, crop_frames: int, time_stride: int = 0
+) -> Backbone:
+    """The backbone of ``backbone.safetensors``, its position table fitted to crops of ``crop_frames`` and to patches
+    every ``time_stride`` frames (0: as they are).
 
     With ``from_scratch`` only architecture, front end and statistics are taken and the weights are random, so
     that two runs differ in nothing else.
@@ -88,10 +91,13 @@ def load_backbone(path: str, *, from_scratch: bool, drop_path: float | None, cro
     facts.check_sizes(module.build, tensors)
     if drop_path is not None:
         settings = dataclasses.replace(settings, drop_path=drop_path)
+    trained = settings
+    if time_stride:
+        settings = dataclasses.replace(settings, stride=(time_stride, settings.stride[1]))
     frames = crop_frames or facts.frames
     backbone = module.build(settings, frames, facts.mels)
     if not from_scratch:
-        pretrained = module.build(settings, facts.frames, facts.mels)
+        pretrained = module.build(trained, facts.frames, facts.mels)
         _load_weights(pretrained, tensors, path)
         state = pretrained.state_dict()
         state["pos_embed"] = fit_positions(state["pos_embed"], pretrained.grid, backbone.grid)
@@ -153,13 +159,19 @@ def load_model(path: str, device: torch.device | None = None) -> TrainedModel:
         facts.of("train_clips", int)
 
     def build(settings: Any, frames: int, mels: int) -> Classifier:
-        return Classifier(facts.module.build(settings, frames, mels), task.num_outputs, head)
+        return network_of(task, facts.module.build(settings, frames, mels), head)
 
     facts.check_sizes(build, tensors)
     classifier = build(facts.settings, facts.frames, facts.mels)
     _load_weights(classifier, tensors, path)
     classifier.eval().to(device or torch.device("cpu"))
     return TrainedModel(classifier, task, metadata["task"], facts.front_end, facts.frames, tags, metadata, path)
+
+
+def network_of(task: Any, backbone: nn.Module, head: HeadSettings) -> Classifier:
+    """The network of a task on a backbone: a classifier of clips, unless the task has another."""
+    make = getattr(task, "network", None)
+    return make(backbone, head) if make else Classifier(backbone, task.num_outputs, head)
 
 
 def check_front_end(front_end: FrontEnd, data_dir: str, owner: str) -> None:

@@ -77,7 +77,11 @@ def build(settings: Settings, frames: int, mels: int) -> VisionTransformer:
 
 
 class VisionTransformer(nn.Module):
-    """ViT with a class token, learned absolute positions and pre-normalisation. Use :func:`build`."""
+    """ViT with a class token, learned absolute positions and pre-normalisation. Use :func:`build`.
+
+    Attributes: ``keeps_positions``: an input shorter than the model was built for gets the first positions of the
+    table, whatever it was padded to; otherwise the whole table, fitted to its length (as published for local crops).
+    """
 
     def __init__(
         self,
@@ -93,6 +97,7 @@ class VisionTransformer(nn.Module):
         self.input_size = input_size
         self.embed_dim = width
         self.num_layers = depth
+        self.keeps_positions = False
         self.patch_embed = PatchEmbed(patch, stride, width)
         self.grid = self.patch_embed.grid(*input_size)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
@@ -150,6 +155,8 @@ class VisionTransformer(nn.Module):
                 f"found {mels} bins x {frames} frames"
             )
         x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), self.patch_embed(x)], dim=1)
+        if self.keeps_positions and grid[0] <= self.grid[0]:
+            return x + self.pos_embed[:, : x.shape[1]], grid  # time-major: the first rows
         return x + fit_positions(self.pos_embed, self.grid, grid), grid
 
     def _valid(self, lengths: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -24,7 +24,7 @@ class Record:
 
     ``tags`` are the run's coordinates (task, system, labels, seed, …); ``metric`` names the primary one of
     ``metrics``, of which ``declared`` says unit and direction; ``clips`` of ``expected`` utterances were scored;
-    ``trivial`` may hold chance and majority.
+    ``trivial`` may hold chance and majority, ``intervals`` the lower and upper end of 95 % intervals of ``metrics``.
     """
 
     tags: dict[str, str]
@@ -37,6 +37,7 @@ class Record:
     seconds: float = 0.0
     trivial: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    intervals: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def value(self) -> float:
@@ -60,6 +61,7 @@ _KINDS = {
     "seconds": float,
     "trivial": dict,
     "provenance": dict,
+    "intervals": dict,
 }
 
 
@@ -115,6 +117,12 @@ def load(path: str | os.PathLike[str]) -> Record:
     for name in ("clips", "expected", "train_clips"):
         if content.get(name, 0) < 0:
             raise AsitError(f"{path}: '{name}': expected a number from 0 on, found {content[name]}; {REMEDY}")
+    for name, ends in content.get("intervals", {}).items():
+        if not (isinstance(ends, list) and len(ends) == 2 and all(e is None or isinstance(e, float) for e in ends)):
+            raise AsitError(
+                f"{path}: intervals: '{excerpt(name)}': expected two numbers, found {excerpt(ends)}; {REMEDY}"
+            )
+        content["intervals"][name] = [math.nan if e is None else e for e in ends]
     content["declared"] = tuple(_metric(entry, f"{path}: declared") for entry in content["declared"])
     for name, known in (("metrics", content["metrics"]), ("declared", [m.name for m in content["declared"]])):
         if content["metric"] not in known:

@@ -1,4 +1,5 @@
-"""Score a fine-tuned model on a data directory: metrics.json, predictions, confusion matrix, per-class values."""
+"""Score a fine-tuned model on a data directory: metrics.json; predictions, confusion matrix and per-class values of
+clips, decoded text and per-utterance values of utterances."""
 
 from __future__ import annotations
 
@@ -12,14 +13,16 @@ import numpy as np
 
 from asit.config import REQUIRED, Options, group, option
 from asit.data.clips import Clips, ClipSettings
+from asit.data.utterances import Utterances
 from asit.io.atomic import write_text
 from asit.kaldi.table import write_table
 from asit.models.trained import check_front_end, load_model
 from asit.recipes import record
 from asit.recipes.provenance import provenance
 from asit.recipes.record import Record
-from asit.runs import confusion, windows
+from asit.runs import confusion, recognition, windows
 from asit.runs.windows import WindowSettings
+from asit.tasks.ctc import DecodingSettings
 from asit.train.distributed import pick_device
 from asit.train.processes import use_threads
 
@@ -29,13 +32,16 @@ class Settings(Options):
     """Score a fine-tuned model on a labelled data directory."""
 
     model: str = option(REQUIRED, "model.safetensors of asit-finetune")
-    data_dir: str = option(REQUIRED, "data directory with feats.scp, utt2label and conf/fbank.yaml")
-    out_dir: str = option(REQUIRED, "folder for metrics.json, predictions and the confusion matrix")
+    data_dir: str = option(
+        REQUIRED, "data directory with feats.scp, utt2label (text, to recognise) and conf/fbank.yaml"
+    )
+    out_dir: str = option(REQUIRED, "folder for metrics.json, predictions or text, and what else tells of them")
     tags: tuple[str, ...] = option((), "name=value words for the report, beside those of the model")
     clips: ClipSettings = group(ClipSettings)
     ngpu: int | None = option(None, "GPUs to use; 0: CPU; none: one if there is one, else CPU")
     threads: int = option(0, "CPU threads; 0: all cores")
     windows: WindowSettings = group(WindowSettings)
+    decoding: DecodingSettings = group(DecodingSettings)
 
 
 def evaluate(settings: Settings) -> Record:
@@ -49,6 +55,12 @@ def evaluate(settings: Settings) -> Record:
     use_threads(settings.threads, 1)
     model = load_model(settings.model, pick_device(settings.ngpu))
     check_front_end(model.front_end, settings.data_dir, settings.model)
+    tags = {**model.tags, **record.parse_tags(settings.tags)}
+    if getattr(model.task, "sequence", False):
+        data = Utterances(settings.data_dir, model.front_end.stats, settings.clips.max_missing)
+        result = recognition.evaluate(model, data, settings.out_dir, tags, settings.decoding.beam, began)
+        write_missing(Path(settings.out_dir), data.missing)
+        return result
     clips = Clips(settings.data_dir, model.task, model.front_end.stats, settings.clips.max_missing)
     scores = windows.score(model.classifier, model.task, clips.whole(), model.front_end, model.frames, settings.windows)
     return write_result(
@@ -57,7 +69,7 @@ def evaluate(settings: Settings) -> Record:
         clips,
         scores,
         began,
-        tags={**model.tags, **record.parse_tags(settings.tags)},
+        tags=tags,
         train_clips=int(model.metadata.get("train_clips", 0)),
         facts=provenance(),
     )

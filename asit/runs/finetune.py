@@ -6,24 +6,19 @@ import dataclasses
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
-from asit import registry
 from asit.config import REQUIRED, Chosen, Options, chosen, group, option
-from asit.data.clips import Clips, ClipSettings, collate_clips
-from asit.data.targets import MultiHot
+from asit.data.clips import ClipSettings
 from asit.errors import AsitError
 from asit.features.stats import Stats
-from asit.kaldi.data_dir import DataDir
 from asit.models.classifier import Classifier, HeadSettings
 from asit.models.shipped import located
-from asit.models.trained import check_front_end, load_backbone, save_model
+from asit.models.trained import check_front_end, load_backbone, network_of, save_model
 from asit.recipes.provenance import provenance
 from asit.recipes.record import parse_tags
-from asit.runs import windows
+from asit.runs.material import LabelledClips, material
 from asit.runs.windows import WindowSettings
 from asit.seeding import derive
 from asit.tasks.finetuner import FineTuner, FineTunerSettings
@@ -50,6 +45,12 @@ class Settings(Options):
         False, "normalise with <train-dir>/stats.yaml instead of the backbone's mean and deviation (AST, EAT)"
     )
     crop_frames: int = option(0, "frames of a training crop and of a scoring window; 0: as in pretraining", least=0)
+    time_stride: int = option(
+        0,
+        "frames between two time steps; 0: as in the backbone's file; fewer than a patch has: patches overlap, and the "
+        "positions are interpolated",
+        least=0,
+    )
     drop_path: float | None = option(
         None, "stochastic depth of the last block; none: as in the backbone's file", least=0, below=1
     )
@@ -91,21 +92,16 @@ def _finetune(settings: Settings, run: Run) -> None:
         from_scratch=settings.from_scratch,
         drop_path=settings.drop_path,
         crop_frames=settings.crop_frames,
+        time_stride=settings.time_stride,
     )
     if settings.train_stats:
         stats = Stats.load(Path(settings.train_dir) / "stats.yaml")
         backbone = dataclasses.replace(backbone, front_end=dataclasses.replace(backbone.front_end, stats=stats))
-    component = registry.load("tasks", settings.task.name)
-    task = component.Task(settings.task.settings, list(DataDir(settings.train_dir).labels))
-    sets = {}
-    for name, path in (("train", settings.train_dir), ("valid", settings.valid_dir)):
-        if path:
-            check_front_end(backbone.front_end, path, settings.init)
-            stats, frames = backbone.front_end.stats, backbone.frames
-            sets[name] = Clips(path, task, stats, settings.clips.max_missing, frames=frames, seed=train.seed)
-            log.info("%s: %d of %d clips of %s", name, len(sets[name]), sets[name].expected, path)
-    targets = sets["train"].training_targets()
-    run.draw(len(targets), class_weights(targets) if settings.balance_classes else None)
+    for path in filter(None, (settings.train_dir, settings.valid_dir)):
+        check_front_end(backbone.front_end, path, settings.init)
+    of = material(settings, backbone)
+    task, sets = of.task, of.sets
+    run.draw(*of.drawn())
     if run.is_finished(
         MODEL,
         backbone=run_dir.file_digest(located(settings.init)),
@@ -114,9 +110,9 @@ def _finetune(settings: Settings, run: Run) -> None:
     ):
         return
     torch.manual_seed(derive(train.seed, "head"))
-    classifier = Classifier(backbone.module, task.num_outputs, settings.head)
+    classifier = network_of(task, backbone.module, settings.head)
     stats, steps = backbone.front_end.stats, run.steps
-    learner = FineTuner(
+    learner = of.tuner(
         classifier,
         task,
         settings.tuner,
@@ -126,11 +122,13 @@ def _finetune(settings: Settings, run: Run) -> None:
         steps_per_epoch=run.plan.steps_per_epoch,
     )
     best = BestWeights(task.metrics[0])
-    validation = Validation(settings, task, backbone, sets.get("valid"), learner, best, steps)
+    validation = Validation(settings, of, learner, best, steps)
+    if run.place.main:
+        of.write_left_out(run.out_dir)
     run.train(
         learner,
         sets["train"],
-        collate_clips,
+        of.collate,
         groups=param_groups(classifier, settings.layer_decay, classifier.backbone.num_layers),
         extras={"best": best},
         epoch_end=validation if "valid" in sets else None,
@@ -138,7 +136,7 @@ def _finetune(settings: Settings, run: Run) -> None:
     if run.place.main:
         kept = _kept_weights(learner, best, "valid" in sets, settings.valid_dir)
         facts = {
-            "train_clips": len(targets),
+            "train_clips": len(sets["train"]),
             "train_expected": sets["train"].expected,
             "provenance": provenance(),
             "steps": steps,
@@ -154,16 +152,9 @@ class Validation:
     """Called by the loop at the end of an epoch: scores the validation set when it is due, offers the weights."""
 
     def __init__(
-        self,
-        settings: Settings,
-        task: Any,
-        backbone: Any,
-        clips: Clips | None,
-        learner: FineTuner,
-        best: BestWeights,
-        steps: int,
+        self, settings: Settings, of: LabelledClips, learner: FineTuner, best: BestWeights, steps: int
     ) -> None:
-        self.settings, self.task, self.backbone, self.clips = settings, task, backbone, clips
+        self.settings, self.of = settings, of
         self.learner, self.best, self.steps = learner, best, steps
         self._last = 0
 
@@ -174,35 +165,11 @@ class Validation:
         if every and step < self.steps and step // every == before // every:
             return {}
         module = self.learner.evaluated().eval()
-        scores = windows.score(
-            module,
-            self.task,
-            self.clips.whole(),
-            self.backbone.front_end,
-            self.backbone.frames,
-            self.settings.windows,
-        )
-        values, metric = self.task.measure(scores, self.clips.targets), self.best.metric
+        values, metric = self.of.measure(module), self.best.metric
         value = values[metric.name]
         best = " (best)" if self.best.offer(step, value, module) else ""
         log.info("valid after %d updates: %s %s%s", step, metric.name, metric.text(value, more=1), best)
         return values
-
-
-def class_weights(targets: np.ndarray | MultiHot) -> np.ndarray:
-    """Sampling weights (clips,): 1 / class frequency; with several labels a clip their sum, as AST weights AudioSet.
-    Clips without a label count as one class more.
-
-    >>> class_weights(np.array([0, 0, 1])).tolist()
-    [0.5, 0.5, 1.0]
-    """
-    if isinstance(targets, MultiHot):
-        weights = targets.sums(1.0 / np.maximum(targets.counts(), 1))
-    elif targets.ndim == 1:
-        return 1.0 / np.bincount(targets)[targets]
-    else:
-        weights = (targets / np.maximum(targets.sum(axis=0), 1.0)).sum(axis=1)
-    return np.where(weights > 0, weights, 1.0 / max(1, int((weights == 0).sum())))
 
 
 def _kept_weights(learner: FineTuner, best: BestWeights, selected: bool, valid_dir: str) -> Classifier:

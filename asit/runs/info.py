@@ -26,12 +26,12 @@ def description(path: str | os.PathLike[str]) -> dict[str, str]:
     model = Model(path)
     facts, front_end = model.metadata, model.fbank.settings
     weights = sum(p.numel() for p in model.backbone.parameters())
-    patch = model.backbone.patch_embed.patch
+    patch, labels = model.backbone.patch_embed.patch, facts.get("labels", [])
     trained = facts.get("pretraining", facts.get("provenance", {}))
     corpora = [str(corpus.get("name")) for corpus in facts.get("corpora", []) if isinstance(corpus, dict)]
     found = {
         "file": os.fspath(path),
-        "kind": f"fine-tuned, task {facts['task']}" if model.labels else "pretrained backbone",
+        "kind": f"fine-tuned, task {facts['task']}" if "task" in facts else "pretrained backbone",
         "network": f"{facts['model']}, width {model.dim}, {model.num_layers} blocks, "
         f"{model.backbone.blocks[0].attn.heads} heads, "
         f"{weights / 1e6:.1f} million weights",
@@ -39,7 +39,7 @@ def description(path: str | os.PathLike[str]) -> dict[str, str]:
         "front end": f"{front_end.sample_rate} Hz, {front_end.num_mel_bins} log-mels, "
         f"{front_end.frame_length:g} ms each "
         f"{front_end.frame_shift:g} ms" + (", each bin minus its mean over the clip" if front_end.cmn_window else ""),
-        "classes": f"{len(model.labels)}: {excerpt(', '.join(model.labels), 200)}" if model.labels else "",
+        "classes" if model.labels else "units": f"{len(labels)}: {excerpt(', '.join(labels), 200)}" if labels else "",
         "training": ", ".join(f"{name} {value}" for name, value in trained.items() if value not in ("", None)),
         "corpora": ", ".join(corpora),
         "tags": ", ".join(f"{name} {value}" for name, value in facts.get("tags", {}).items()),

@@ -19,7 +19,7 @@ from asit.features.fbank import Fbank
 from asit.io.any_audio import waveform
 from asit.io.audio import MIX
 from asit.layers.attention import Attention
-from asit.runs import windows
+from asit.runs import recognition, windows
 from asit.runs.embedder import Embedder, EmbedderSettings
 from asit.runs.windows import WindowSettings
 
@@ -47,11 +47,8 @@ class Model:
         path: ``model.safetensors``, ``backbone.safetensors``, or the name of weights that ship, such as "asit-tiny".
         device: "cpu", "cuda", "cuda:1".
 
-    Attributes: ``labels`` of a fine-tuned model, empty for a backbone; ``metadata`` of the file; ``backbone``, a torch
-    module; ``fbank``, which makes its features.
-
-    Raises:
-        AsitError: no such model file, a damaged one, or no such device.
+    Attributes: ``labels`` of a classifier, else empty; ``metadata`` of the file; ``backbone``, a torch module;
+    ``fbank``, which makes its features. Raises AsitError for no such model file, a damaged one, or no such device.
     """
 
     def __init__(self, path: str | os.PathLike[str], device: str | torch.device = "cpu") -> None:
@@ -71,7 +68,8 @@ class Model:
         self._embedder = embedder
         self.metadata: dict[str, Any] = embedder.metadata
         trained = self._embedder.trained
-        self.labels: list[str] = list(trained.task.labels) if trained else []
+        self._hears_words = bool(trained) and getattr(trained.task, "sequence", False)
+        self.labels: list[str] = list(trained.task.labels) if trained and not self._hears_words else []
         self._network, self._front_end = self._embedder.network, self._embedder.front_end
         self.backbone = self._network.backbone
         self.fbank = Fbank(self._front_end.fbank)
@@ -148,6 +146,26 @@ class Model:
     ) -> list[list[tuple[str, float]]]:
         """:meth:`classify` of log-mel features (T, F), clip by clip."""
         return [self._ranked(row, top_k) for row in self._scores(clips, scoring)]
+
+    def transcribe(self, audio: Audio, rate: int | None = None, *, channel: int | str = MIX, beam: int = 1) -> Any:
+        """What is said in a recording of any length, a string.
+
+        Args:
+            beam: prefixes kept while decoding; 1: the best unit of each time step.
+
+        Raises:
+            AsitError: a model that was not trained on transcripts, or audio that cannot be read.
+        """
+        found = self.transcripts(self._clips(audio, rate, channel), beam)
+        return found if _many(audio) else found[0]
+
+    def transcripts(self, clips: Iterable[np.ndarray], beam: int = 1) -> list[str]:
+        """:meth:`transcribe` of log-mel features (T, F), clip by clip."""
+        if not self._hears_words:
+            raise AsitError(
+                f"{self._embedder.path}: not trained on transcripts; give a model of asit-finetune --task ctc"
+            )
+        return recognition.transcripts(self._network, self._embedder.trained.task, clips, self._front_end, beam)
 
     def segments(
         self,
@@ -260,6 +278,10 @@ class Model:
 
     def _scores(self, clips: Iterable[np.ndarray], scoring: str) -> np.ndarray:
         trained = self._embedder.trained
+        if self._hears_words:
+            raise AsitError(
+                f"{self._embedder.path}: trained on transcripts, it has no classes; transcribe() gives text"
+            )
         if trained is None:
             raise AsitError(
                 f"{self._embedder.path}: a backbone, which has no classes; embed() gives its embeddings, and "

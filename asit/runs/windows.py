@@ -5,7 +5,6 @@ B windows, T frames, F mel bins, K values a clip.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor
 from asit.config import Options, option
 from asit.errors import AsitError
 from asit.models.classifier import mask_needed
+from asit.models.sequence import window_starts
 from asit.models.trained import FrontEnd
 
 BATCH = 64  # windows scored at once
@@ -32,21 +32,6 @@ class WindowSettings(Options):
     scoring: str = option(
         "windows", "long clips: mean over windows, or whole at once with interpolated positions", ["windows", "whole"]
     )
-
-
-def window_starts(frames: int, window: int, overlap: float) -> list[int]:
-    """First frames of windows that cover a clip evenly, from its beginning to its very end.
-
-    >>> window_starts(250, 100, 0.5)
-    [0, 50, 100, 150]
-    >>> window_starts(80, 100, 0.5)
-    [0]
-    """
-    if frames <= window:
-        return [0]
-    hop = max(1, round(window * (1.0 - overlap)))
-    count = math.ceil((frames - window) / hop) + 1
-    return [round(i * (frames - window) / (count - 1)) for i in range(count)]
 
 
 @torch.inference_mode()

@@ -28,6 +28,7 @@ NEED_TORCH = {
     "knn",
     "predict",
     "pretrain",
+    "transcribe",
     "verify",
 }
 TAKEN = {"root", "site", "extras", "tools", "ark_backend", "lifeline", "mini_packages"}  # ASIT_... with other meanings

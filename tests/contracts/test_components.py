@@ -12,12 +12,14 @@ import torch
 
 from asit import registry
 from asit.config import to_dict
+from asit.models.classifier import HeadSettings
 
 MASKINGS = registry.names("masking")
 LOSSES = registry.names("losses")
 MODELS = registry.names("models")
 METHODS = registry.names("methods")
 TASKS = registry.names("tasks")
+SEQUENCE_TASKS = [name for name in TASKS if getattr(registry.load("tasks", name).Task, "sequence", False)]
 
 KINDS = {"masking": MASKINGS, "losses": LOSSES, "models": MODELS, "methods": METHODS, "tasks": TASKS}
 ALL = [(kind, name) for kind, names in KINDS.items() for name in names]
@@ -232,7 +234,7 @@ class TestMethod:
             assert self.learner(name).backbone(which)(torch.randn(1, 1, T, F)).cls.shape[0] == 1
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [name for name in TASKS if name not in SEQUENCE_TASKS])
 class TestTask:
     labels = ("dog", "cat", "cow", "hen")
 
@@ -261,3 +263,30 @@ class TestTask:
         worst = np.roll(perfect, 1, axis=1)
         best, poor = (task.measure(s, targets)[task.metrics[0].name] for s in (perfect, worst))
         assert task.metrics[0].improves(best, poor)
+
+
+@pytest.mark.parametrize("name", SEQUENCE_TASKS)
+class TestSequenceTask:
+    def task(self, name: str):
+        module = registry.load("tasks", name)
+        return module.Task(module.Settings(), ["<blank>", "<unk>", "\u2581", "a", "b"])
+
+    def test_network_loss_and_decoding(self, name: str) -> None:
+        task, module = self.task(name), registry.load("models", MODELS[0])
+        torch.manual_seed(0)
+        backbone = module.build(small(module.Settings), frames=T, mels=F)
+        found = task.network(backbone, HeadSettings())(torch.randn(2, 1, T, F), torch.tensor([T, 24]))
+        assert found.logits.shape == (2, T // 8, task.num_outputs)
+        assert found.lengths.tolist() == [T // 8, 3]
+        loss = task.loss(found.logits, found.lengths, torch.tensor([3, 4, 3]), torch.tensor([2, 1]))
+        loss.backward()
+        assert loss.shape == ()
+        assert torch.isfinite(loss)
+        assert all(torch.isfinite(p.grad).all() for p in backbone.parameters() if p.grad is not None)
+        assert isinstance(task.decode(found.logits[0].detach().log_softmax(-1).numpy()), str)
+
+    def test_perfect_is_best(self, name: str) -> None:
+        task = self.task(name)
+        perfect, poor = task.measure(["a b", "a"], ["a b", "a"]), task.measure(["b", "b b"], ["a b", "a"])
+        assert list(perfect) == [metric.name for metric in task.metrics]
+        assert all(metric.improves(perfect[metric.name], poor[metric.name]) for metric in task.metrics)

@@ -123,7 +123,9 @@ def test_method_can_be_built(path: Path) -> None:
 @of_kind("finetune")
 def test_task_can_be_built(path: Path) -> None:
     settings = settings_of(path)
-    task = registry.load("tasks", settings.task.name).Task(settings.task.settings, ["a", "b", "c"])
+    component = registry.load("tasks", settings.task.name).Task
+    labels = ["<blank>", "<unk>", "c"] if getattr(component, "sequence", False) else ["a", "b", "c"]
+    task = component(settings.task.settings, labels)
     assert task.num_outputs == 3
     steps = settings.train.total_steps(STEPS_PER_EPOCH)
     assert settings.train.lr_of_step(STEPS_PER_EPOCH, settings.train.batch_size)[steps - 1] > 0

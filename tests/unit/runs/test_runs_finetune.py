@@ -33,7 +33,8 @@ from asit.runs.baseline import baseline
 from asit.runs.embed import Settings as EmbedSettings
 from asit.runs.embed import embed
 from asit.runs.evaluate import evaluate
-from asit.runs.finetune import class_weights, finetune
+from asit.runs.finetune import finetune
+from asit.runs.material import class_weights
 from asit.runs.predict import Settings as PredictSettings
 from asit.runs.predict import predict
 from asit.tasks import tagging

@@ -1,0 +1,109 @@
+"""Utterances to text: what fine-tuning, asit-evaluate and asit-transcribe share. T frames, F mel bins, N steps, K
+units."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from asit.data.utterances import Utterances
+from asit.io.atomic import write_text
+from asit.kaldi.table import write_table
+from asit.metrics.error_rate import CER, KINDS, WER, counts, interval, rate
+from asit.models.sequence import SequenceNetwork
+from asit.models.trained import FrontEnd, TrainedModel
+from asit.recipes import record
+from asit.recipes.provenance import provenance
+from asit.recipes.record import Record
+from asit.tasks.ctc import Task
+
+FRAMES_AT_ONCE = 20_000  # padding included; a longer utterance is alone
+UNITS = {CER: "characters", WER: "words"}
+
+
+@torch.inference_mode()
+def log_probabilities(
+    network: SequenceNetwork, feats: Iterable[np.ndarray], front_end: FrontEnd
+) -> Iterator[np.ndarray]:
+    """Log-probabilities (N, K) float32 of log-mel features (T, F), not normalised, utterance by utterance, by a network
+    in evaluation mode on its own device."""
+    waiting: list[np.ndarray] = []
+    for one in feats:
+        if waiting and (len(waiting) + 1) * max(len(x) for x in (*waiting, one)) > FRAMES_AT_ONCE:
+            yield from _batch(network, waiting, front_end)
+            waiting = []
+        waiting.append(one)
+    if waiting:
+        yield from _batch(network, waiting, front_end)
+
+
+def _batch(network: SequenceNetwork, feats: Sequence[np.ndarray], front_end: FrontEnd) -> Iterator[np.ndarray]:
+    device = next(network.parameters()).device
+    lengths = torch.tensor([len(x) for x in feats])
+    x = torch.zeros((len(feats), 1, int(lengths.max()), feats[0].shape[1]))
+    for row, one in zip(x, feats, strict=True):
+        row[0, : len(one)] = torch.from_numpy(front_end.normalise(one))
+    logits, steps = network(x.to(device), lengths.to(device))
+    found = torch.log_softmax(logits.float(), dim=-1).cpu().numpy()
+    return (one[:count] for one, count in zip(found, steps.tolist(), strict=True))
+
+
+def transcripts(
+    network: SequenceNetwork, task: Task, feats: Iterable[np.ndarray], front_end: FrontEnd, beam: int = 1
+) -> list[str]:
+    """The text of each utterance."""
+    return [task.decode(one, beam) for one in log_probabilities(network, feats, front_end)]
+
+
+def evaluate(
+    model: TrainedModel, data: Utterances, out_dir: str, tags: dict[str, str], beam: int, began: float
+) -> Record:
+    """Decode and score: ``text``, ``ref.trn`` and ``hyp.trn`` for sclite, ``per_utterance.csv``, ``metrics.json``.
+
+    Args:
+        began: ``time.monotonic()`` at the start of the command.
+    """
+    found = transcripts(model.classifier, model.task, data.whole(), model.front_end, beam)
+    counted = {metric: counts(data.texts, found, unit) for metric, unit in UNITS.items()}
+    result = Record(
+        tags=tags,
+        metric=model.task.metrics[0].name,
+        metrics={metric.name: rate(rows) for metric, rows in counted.items()},
+        intervals={metric.name: list(interval(rows)) for metric, rows in counted.items()},
+        declared=model.task.metrics,
+        clips=len(data),
+        expected=data.expected,
+        train_clips=int(model.metadata.get("train_clips", 0)),
+        seconds=time.monotonic() - began,
+        provenance=provenance(),
+    )
+    folder = Path(out_dir)
+    write_table(folder / "text", dict(zip(data.utts, found, strict=True)))
+    for name, texts in (("ref", data.texts), ("hyp", found)):
+        lines = (trn_line(utt, text) for utt, text in zip(data.utts, texts, strict=True))
+        write_text(folder / f"{name}.trn", "".join(f"{line}\n" for line in lines))
+    write_text(folder / "per_utterance.csv", _per_utterance(data.utts, counted))
+    record.save(folder / record.NAME, result)
+    return result
+
+
+def trn_line(utt: str, text: str) -> str:
+    """An utterance in sclite's form ``trn``."""
+    return f"{text} ({utt})".lstrip()
+
+
+def _per_utterance(utts: Sequence[str], counted: dict[Any, np.ndarray]) -> str:
+    """For each utterance the counts of words and of characters."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["utt", *(f"{UNITS[metric]}_{kind}" for metric in counted for kind in KINDS)])
+    for i, utt in enumerate(utts):
+        writer.writerow([utt, *(int(n) for rows in counted.values() for n in rows[i])])
+    return text.getvalue()

@@ -1,0 +1,70 @@
+"""Transcripts of recordings, straight from audio."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from asit.config import REQUIRED, Options, group, option
+from asit.errors import AsitError, excerpt
+from asit.io.any_audio import sources
+from asit.runs.model import Model
+from asit.runs.recognition import trn_line
+from asit.runs.recordings import RecordingSettings, heard
+from asit.tasks.ctc import DecodingSettings
+from asit.train.distributed import pick_device
+
+FORMATS = ("tsv", "text", "trn", "jsonl")
+
+
+@dataclass(frozen=True)
+class Settings(Options):
+    """Transcribe recordings: a line for each."""
+
+    model: str = option(REQUIRED, "model.safetensors of asit-finetune with --task ctc")
+    wav: tuple[str, ...] = option(
+        REQUIRED,
+        "audio files of any rate and number of channels; folders, with all audio below them; .txt lists of files; "
+        "Kaldi's wav.scp; -: standard input",
+        positional=True,
+    )
+    format: str = option(
+        "tsv",
+        "tsv: name, tab, words; text: Kaldi's table, whose names have no white space; trn: sclite's; jsonl",
+        FORMATS,
+    )
+    ngpu: int | None = option(0, "GPUs to use; 0: CPU")
+    recordings: RecordingSettings = group(RecordingSettings)
+    decoding: DecodingSettings = group(DecodingSettings)
+
+
+def transcribe(settings: Settings, failed: list[str] | None = None) -> Iterator[str]:
+    """The output's lines, recording by recording.
+
+    Args:
+        failed: see :func:`asit.runs.recordings.heard`.
+
+    Raises:
+        AsitError: a model that was not trained on transcripts, from a list of recordings, or a recording; a name with
+            white space in a format that cannot hold it.
+    """
+    recordings = sources(settings.wav)
+    model = Model(settings.model, pick_device(settings.ngpu))
+    model.transcripts([])  # says what a model of another kind is for
+    for source in recordings if settings.format == "text" else ():
+        if len(source.name.split()) != 1:
+            raise AsitError(
+                f"{excerpt(source.name)}: white space in a name, which Kaldi's text cannot hold; rename it, or take "
+                "--format tsv"
+            )
+    for source, feats, seconds in heard(recordings, settings.recordings, model, failed):
+        yield _line(settings.format, source.name, model.transcripts([feats], settings.decoding.beam)[0], seconds)
+
+
+def _line(form: str, name: str, text: str, seconds: float) -> str:
+    if form == "trn":
+        return trn_line(name, text)
+    if form == "jsonl":
+        return json.dumps({"recording": name, "seconds": round(seconds, 3), "text": text}, ensure_ascii=False)
+    return f"{name} {text}".rstrip() if form == "text" else f"{name}\t{text}"

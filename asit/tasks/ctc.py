@@ -1,0 +1,88 @@
+"""Transcripts: connectionist temporal classification (Graves et al. 2006) over units of text, word and character error
+rates. B utterances, N time steps, K units with <blank>.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asit.config import Options, group, option
+from asit.data.tokens import BLANK, UNKNOWN, WORD
+from asit.data.utterances import LeaveOutSettings
+from asit.errors import AsitError
+from asit.metrics.error_rate import CER, WER, counts, rate
+from asit.models.classifier import HeadSettings
+from asit.models.sequence import BANDS, SequenceNetwork
+from asit.tasks._ctc_decoding import greedy, prefix_beam
+
+
+@dataclass(frozen=True)
+class Settings(Options):
+    """Speech recognition by CTC."""
+
+    tokens: str = option("tokens", "folder of asit-train-tokens, below the training directory: the units")
+    bands: str = option("concat", "of patches one above the other: side by side, or their mean", BANDS)
+    leave_out: LeaveOutSettings = group(LeaveOutSettings)
+
+
+@dataclass(frozen=True)
+class DecodingSettings(Options):
+    """From probabilities to text."""
+
+    beam: int = option(1, "prefixes kept while decoding; 1: the best unit of each time step", least=1)
+
+
+class Task:
+    """Recognition with ``labels``, the units by index, of which 0 is <blank> and 1 <unk>.
+
+    Raises:
+        AsitError: other units at these indices.
+    """
+
+    name = "ctc"
+    sequence = True
+    metrics = (CER, WER)
+
+    def __init__(self, settings: Settings, labels: Sequence[str]) -> None:
+        self.settings, self.labels = settings, list(labels)
+        if self.labels[BLANK : UNKNOWN + 1] != ["<blank>", "<unk>"] or len(self.labels) < 3:
+            raise AsitError(
+                f"units: expected <blank>, <unk> and at least one more, found {', '.join(self.labels[:3]) or 'none'}; "
+                "train them with asit-train-tokens"
+            )
+        self.num_outputs = len(self.labels)
+
+    def network(self, backbone: nn.Module, head: HeadSettings) -> SequenceNetwork:
+        """The network of the task on a backbone."""
+        return SequenceNetwork(backbone, self.num_outputs, head, self.settings.bands)
+
+    def loss(self, logits: Tensor, steps: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:
+        """CTC loss a unit, the mean over the utterances, a scalar.
+
+        Args:
+            logits: (B, N, K) float32. steps: time steps of each (B,) int64.
+            targets: int64, the units of all utterances. target_lengths: how many each has (B,) int64.
+        """
+        log_probs = F.log_softmax(logits, dim=-1).transpose(0, 1)
+        return F.ctc_loss(log_probs, targets, steps, target_lengths, blank=BLANK)
+
+    def decode(self, log_probs: np.ndarray, beam: int = 1) -> str:
+        """The text of log-probabilities (N, K)."""
+        return self.text(greedy(log_probs) if beam == 1 else prefix_beam(log_probs, beam))
+
+    def text(self, units: Sequence[int]) -> str:
+        """The text of units; what <unk> stands for is written as U+2047, as SentencePiece does."""
+        pieces = "".join(" \u2047 " if unit == UNKNOWN else self.labels[unit] for unit in units)
+        return " ".join(pieces.replace(WORD, " ").split())
+
+    def measure(self, hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        """Values of ``metrics``."""
+        return {
+            CER.name: rate(counts(references, hypotheses, "characters")),
+            WER.name: rate(counts(references, hypotheses, "words")),
+        }
