@@ -10,7 +10,7 @@ import math
 import re
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asit.config import Options, option
@@ -48,6 +48,7 @@ class Settings(Options):
     seed_tags: tuple[str, ...] = option(
         ("seed", "fold"), "tags over whose values, all together, mean and standard deviation are taken"
     )
+    also: tuple[str, ...] = option((), "further metrics of the runs, each with a table of its own, such as wer")
     published: str = option("", "conf/published.yaml: numbers to show beside; without any run, only these are shown")
 
 
@@ -66,7 +67,9 @@ def results(settings: Settings) -> str:
     known = list(dict.fromkeys(other.task for other in published))
     for table in known + [table for table in tables if table not in known]:
         own = [run for _, run in runs if run.tags[settings.table_tag] == table]
-        parts.append(_table(table, own, settings) if own else f"## {table}")
+        parts.append(_table(f"## {table}", own, settings) if own else f"## {table}")
+        for name in settings.also if own else ():
+            parts.append(_table(f"### {name}", [_by(run, name, table) for run in own], settings))
         parts += [section(other, _ours(other, own, settings)) for other in published if other.task == table]
     if runs:
         parts.append(_origin([run for _, run in runs], settings))
@@ -131,11 +134,20 @@ def _ours(published: Published, runs: list[Record], settings: Settings) -> str |
     return published.declared.spread([run.value for run in own]) if own else None
 
 
-def _table(name: str, runs: list[Record], settings: Settings) -> str:
+def _by(run: Record, name: str, table: str) -> Record:
+    """The run with another of its metrics as the primary one."""
+    if name not in run.metrics:
+        raise AsitError(f"table '{table}': expected the metric '{name}', found {', '.join(run.metrics)}; see --also")
+    return replace(run, metric=name, trivial={})
+
+
+def _table(heading: str, runs: list[Record], settings: Settings) -> str:
     metric, *others = sorted({run.primary for run in runs}, key=str)
     if others:
         found = "; ".join(map(str, [metric, *others]))
-        raise AsitError(f"table '{name}': runs with different primary metrics ({found}); tag them apart")
+        raise AsitError(
+            f"table '{heading.lstrip('# ')}': runs with different primary metrics ({found}); tag them apart"
+        )
     columns = _columns(runs, settings)
     cells: dict[str, dict[str, list[float]]] = {}
     for run in runs:
@@ -156,7 +168,7 @@ def _table(name: str, runs: list[Record], settings: Settings) -> str:
         if row in trivial:
             shown = [text.removesuffix(" (1)") for text in shown]
         lines.append(table_line([row, *shown]))
-    return f"## {name}\n\n{_caption(metric, runs, cells, rows, settings)}\n\n" + "\n".join(lines)
+    return f"{heading}\n\n{_caption(metric, runs, cells, rows, settings)}\n\n" + "\n".join(lines)
 
 
 def _caption(metric: Metric, runs: list[Record], cells: dict, rows: list[str], settings: Settings) -> str:
@@ -168,15 +180,18 @@ def _caption(metric: Metric, runs: list[Record], cells: dict, rows: list[str], s
     missing = sum(run.expected - run.clips for run in runs)
     if missing:
         text += f" {missing} clips in all could not be scored."
+    kind, widths = "binomial", []
     if metric.name in PROPORTIONS:
         means = [statistics.fmean(values) for row in rows for values in cells[row].values()]
         widths = [half_width(mean, sizes[0]) for mean in means if not math.isnan(mean)]
-        if widths:
-            text += (
-                f" The test set's size alone leaves an uncertainty (95 %, binomial) of ± {metric.number(min(widths))} "
-                f"to ± {metric.number(max(widths))} points on a single value, which the deviation over "
-                f"{_repeated(runs, settings)} does not contain."
-            )
+    elif ends := [run.intervals[metric.name] for run in runs if metric.name in run.intervals]:
+        kind, widths = "bootstrap over utterances", [(high - low) / 2 for low, high in ends if not math.isnan(low)]
+    if widths:
+        text += (
+            f" The test set's size alone leaves an uncertainty (95 %, {kind}) of ± {metric.number(min(widths))} "
+            f"to ± {metric.number(max(widths))} points on a single value, which the deviation over "
+            f"{_repeated(runs, settings)} does not contain."
+        )
     return text
 
 
