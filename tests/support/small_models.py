@@ -1,4 +1,4 @@
-"""Model files of untrained networks, quickly made: a classifier, and a backbone with square patches."""
+"""Model files of untrained networks, quickly made: a classifier, a recogniser, and a backbone with square patches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from asit.models import model_file, vit
 from asit.models.classifier import Classifier, HeadSettings
 from asit.models.trained import load_backbone, save_model
-from asit.tasks import classification
+from asit.tasks import classification, ctc
 
 LABELS = ["cat", "dog", "owl"]
 
@@ -23,6 +23,18 @@ def make_classifier(path: Path) -> str:
     torch.nn.init.normal_(classifier.head.weight)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_model(str(path), classifier, backbone, task, "classification", tags={"seed": "0"}, facts={})
+    return str(path)
+
+
+def make_recogniser(path: Path) -> str:
+    """asit-tiny with a head drawn at random: its words mean nothing, but they depend on what it hears."""
+    torch.manual_seed(0)
+    backbone = load_backbone("asit-tiny", from_scratch=False, drop_path=0.0, crop_frames=0)
+    task = ctc.Task(ctc.Settings(), ["<blank>", "<unk>", "\u2581", *"abcdefgh"])
+    network = task.network(backbone.module, HeadSettings())
+    torch.nn.init.normal_(network.head.weight)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_model(str(path), network, backbone, task, "ctc", tags={}, facts={})
     return str(path)
 
 

@@ -224,3 +224,33 @@ def test_published_numbers_are_checked(tmp_path, change, expected):
     (tmp_path / "published.yaml").write_text(PUBLISHED.replace(*change))
     with pytest.raises(AsitError, match=expected):
         lay_out(tmp_path, published=str(tmp_path / "published.yaml"))
+
+
+def test_a_further_metric_and_what_the_bootstrap_leaves_uncertain(tmp_path):
+    rates = tuple(Metric(name, "%", "lower") for name in ("cer", "wer"))
+    for system, cer in (("pretrained", 0.2), ("from scratch", 0.3)):
+        tags = {"task": "words", "system": system, "labels": "all", "seed": "0"}
+        intervals = {"cer": [cer - 0.02, cer + 0.03], "wer": [0.5, 0.6]}
+        run = Record(tags, "cer", {"cer": cer, "wer": 0.55}, rates, 50, 50, 400, intervals=intervals)
+        record.save(tmp_path / system / "metrics.json", run)
+    text = lay_out(tmp_path, also=("wer",))
+    head, _, below = text.partition("\n### wer\n")
+    assert "uncertainty (95 %, bootstrap over utterances) of ± 2.5 to ± 2.5 points" in head
+    assert cells(head, "pretrained") == ["20.0 (1)"]
+    assert "± 5.0 to ± 5.0 points" in below
+    assert cells(below, "pretrained") == ["55.0 (1)"]
+    with pytest.raises(AsitError, match="table 'words': expected the metric 'per', found cer, wer; see --also"):
+        lay_out(tmp_path, also=("per",))
+
+
+def test_intervals_survive_and_wrong_ones_are_named(tmp_path):
+    run = make(tmp_path, 0.9, task="t", system="s")
+    path = tmp_path / "metrics.json"
+    record.save(path, dataclasses.replace(run, intervals={"accuracy": [0.8, 0.95]}))
+    assert record.load(path).intervals == {"accuracy": [0.8, 0.95]}
+    for wrong in ([0.8], "0.8", [0.8, "0.9"]):
+        content = json.loads(path.read_text())
+        content["intervals"]["accuracy"] = wrong
+        (tmp_path / "wrong.json").write_text(json.dumps(content))
+        with pytest.raises(AsitError, match="intervals: 'accuracy': expected two numbers"):
+            record.load(tmp_path / "wrong.json")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +21,7 @@ from asit.kaldi.ark import ArkWriter
 from asit.kaldi.data_dir import write_data_dir
 from asit.kaldi.data_dir_validate import validate
 from asit.kaldi.table import read_table, write_table
-from asit.models.classifier import HeadSettings
-from asit.models.trained import load_backbone, load_model, save_model
+from asit.models.trained import load_model
 from asit.recipes import record
 from asit.runs.evaluate import evaluate
 from asit.runs.finetune import finetune
@@ -30,6 +31,10 @@ from asit.runs.tokens import TokenSettings, train
 from asit.runs.transcribe import Settings as TranscribeSettings
 from asit.runs.transcribe import transcribe
 from asit.tasks import ctc
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+
+from small_models import make_recogniser
 
 LETTERS = "abcd"
 
@@ -198,15 +203,7 @@ def test_mistakes(corpus, tmp_path, options, says):
 
 @pytest.fixture(scope="module")
 def recogniser(tmp_path_factory):
-    """asit-tiny with a head drawn at random: its words mean nothing, but they depend on what it hears."""
-    torch.manual_seed(0)
-    backbone = load_backbone("asit-tiny", from_scratch=False, drop_path=0.0, crop_frames=0)
-    task = ctc.Task(ctc.Settings(), ["<blank>", "<unk>", "\u2581", *"abcdefgh"])
-    network = task.network(backbone.module, HeadSettings())
-    torch.nn.init.normal_(network.head.weight)
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_model(str(path), network, backbone, task, "ctc", tags={}, facts={})
-    return str(path)
+    return make_recogniser(tmp_path_factory.mktemp("model") / "model.safetensors")
 
 
 @pytest.fixture(scope="module")
