@@ -11,6 +11,7 @@
         better: higher          # or lower (default: higher)
         labels: all             # their column (default: all)
         system: pretrained      # their row (default: pretrained)
+        test: eval_1            # their test set, where a run has several
         note: mean over five folds
         rows:
           - {system: ASiT, params: 86M, value: 95.3, source: "arXiv 2211.13189"}
@@ -52,6 +53,12 @@ class Published:
     note: str = ""
     unit: str = "%"
     better: str = "higher"
+    test: str = ""
+
+    @property
+    def heading(self) -> str:
+        """What the numbers are of, with the test set where there are several."""
+        return f"{self.task}, {self.test}" if self.test else self.task
 
     @property
     def declared(self) -> Metric:
@@ -89,7 +96,7 @@ def read_published(path: str) -> list[Published]:
                 raise AsitError(f"{where}: row {line}: expected a number or null, found {shown(row.value)}")
             _expect_text(row, ("system", "source", "params"), f"{where}: row {line}")
         published = entry(Published, {**table, "rows": made}, where)
-        _expect_text(published, ("task", "metric", "labels", "system", "note", "unit", "better"), where)
+        _expect_text(published, ("task", "metric", "labels", "system", "note", "unit", "better", "test"), where)
         try:
             _ = published.declared
         except ValueError as error:
@@ -107,7 +114,7 @@ def _expect_text(entry: Row | Published, names: tuple[str, ...], where: str) -> 
 
 def section(published: Published, ours: str | None) -> str:
     """A table of Markdown: this recipe's number (None: not run) and the published ones, the best first."""
-    lines = [f"### {published.task}: published", ""]
+    lines = [f"### {published.heading}: published", ""]
     note = f" {published.note[0].upper()}{published.note[1:]}." if published.note else ""
     lines += [f"{published.declared.title}.{note}", "", "| system | parameters | value | source |", "|---|---|---|---|"]
     lines.append(f"| {OURS}, {published.system} | | {ours or NOT_RUN} | |")

@@ -127,15 +127,16 @@ def metrics_of(plans: Sequence[str], exp_dir: str) -> list[Path]:
 def _ours(published: Published, runs: list[Record], settings: Settings) -> str | None:
     """This recipe's value beside published ones; None when it has not been run."""
     wanted = {settings.row_tag: published.system, settings.column_tag: published.labels}
+    wanted |= {"test": published.test} if published.test else {}
     own = [run for run in runs if all(run.tags.get(tag, "all") == value for tag, value in wanted.items())]
+    own = [replace(run, metric=published.metric) if published.metric in run.metrics else run for run in own]
     wrong = [run.primary for run in own if run.primary != published.declared]
     if wrong:
         raise AsitError(f"table '{published.task}': published is {published.declared}; the runs have {wrong[0]}")
     return published.declared.spread([run.value for run in own]) if own else None
 
 
-def _by(run: Record, name: str, table: str) -> Record:
-    """The run with another of its metrics as the primary one."""
+def _by(run: Record, name: str, table: str) -> Record:  # with another of its metrics as the primary one
     if name not in run.metrics:
         raise AsitError(f"table '{table}': expected the metric '{name}', found {', '.join(run.metrics)}; see --also")
     return replace(run, metric=name, trivial={})

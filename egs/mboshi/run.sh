@@ -83,7 +83,7 @@ if begin 7 score "Decode and score the test set"; then
     score
 fi
 
-if begin 8 report "The table" -- "$results"; then
-    report "Mboshi: results" --also wer
+if begin 8 report "The table" conf/published.yaml -- "$results"; then
+    report "Mboshi: results" --also wer --published conf/published.yaml
 fi
 finish

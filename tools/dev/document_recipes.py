@@ -60,7 +60,7 @@ def own_value(recipe: Path, published: Published) -> str:
     """What RESULTS.md says of this recipe beside the published numbers of a task."""
     results = recipe / "RESULTS.md"
     text = results.read_text(encoding="utf-8") if results.is_file() else ""
-    part = text.partition(f"### {published.task}: published\n")[2].partition("\n#")[0]
+    part = text.partition(f"### {published.heading}: published\n")[2].partition("\n#")[0]
     found = re.search(rf"^\| {re.escape(OURS)}[^|]*\|[^|]*\| ([^|]*) \|", part, re.MULTILINE)
     return found[1] if found else NOT_RUN
 
@@ -72,7 +72,7 @@ def row(recipe: Path, published: Published) -> str:
     own = f"{values[METHOD]:.{metric.decimals}f}" if METHOD in values else "not given"
     shown = f"{best.value:.{metric.decimals}f} ({best.system})" if best.value is not None else "not given"
     link = f"[{recipe.name}]({recipe.name}/RESULTS.md)"
-    return f"| {published.task} | {link} | {metric.title} | {own} | {shown} | {own_value(recipe, published)} |"
+    return f"| {published.heading} | {link} | {metric.title} | {own} | {shown} | {own_value(recipe, published)} |"
 
 
 def document() -> str:
