@@ -95,17 +95,22 @@ class Classifier(nn.Module):
             x: (B, 1, T, F) normalised features. lengths: valid frames (B,) int64; None when all are valid.
             layer: blocks to go through; None: as the settings say.
         """
-        weighted = self.settings.layers == "weighted" and layer is None
+        found = self.tokens(x, lengths, self.settings.probe_layer if layer is None else layer)
+        pooled = [pool(tokens, self.settings.pooling, self.settings.pool_slices) for tokens in found]
+        return self.weighted(pooled)  # means are linear: the same as the mean of the weighted sum
+
+    def tokens(self, x: Tensor, lengths: Tensor | None, layer: int | None) -> list[Tokens]:
+        """The backbone's outputs of one layer, or of all where these are weighted and none is named."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.settings.freeze_backbone):
-            if weighted:
-                found = self.backbone.hidden(x, lengths)
-            else:
-                found = [self.backbone(x, lengths, self.settings.probe_layer if layer is None else layer)]
-            pooled = [pool(tokens, self.settings.pooling, self.settings.pool_slices) for tokens in found]
-        if not weighted:
-            return pooled[0]
-        # Means are linear: the weighted sum of the layers' means is the mean of their weighted sum.
-        return torch.einsum("l,lbd->bd", self.layer_weights.softmax(dim=0).to(pooled[0].dtype), torch.stack(pooled))
+            if self.settings.layers == "weighted" and layer is None:
+                return self.backbone.hidden(x, lengths)
+            return [self.backbone(x, lengths, layer)]
+
+    def weighted(self, found: list[Tensor]) -> Tensor:
+        """The sum of the layers' values with the learned weights; of one layer its value."""
+        if len(found) == 1:
+            return found[0]
+        return torch.einsum("l,l...->...", self.layer_weights.softmax(dim=0).to(found[0].dtype), torch.stack(found))
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits (B, C)."""

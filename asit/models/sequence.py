@@ -75,11 +75,11 @@ class SequenceNetwork(Classifier):
         grad = torch.is_grad_enabled() and not self.settings.freeze_backbone
         size = len(windows) if grad else AT_ONCE
         found = []
-        with torch.set_grad_enabled(grad):
-            for some, valid in zip(windows.split(size), lengths.split(size), strict=True):
-                patches = self.backbone(some, mask_needed(valid, some.shape[2]), self.settings.probe_layer).patches
-                patches = patches.unflatten(1, (rows, -1))  # (M, rows, bands, D)
-                found.append(patches.flatten(2) if self.bands == "concat" else patches.mean(dim=2))
+        for some, valid in zip(windows.split(size), lengths.split(size), strict=True):
+            layers = self.tokens(some, mask_needed(valid, some.shape[2]), self.settings.probe_layer)
+            patches = self.weighted([tokens.patches for tokens in layers])
+            patches = patches.unflatten(1, (rows, -1))  # (M, rows, bands, D)
+            found.append(patches.flatten(2) if self.bands == "concat" else patches.mean(dim=2))
         return torch.cat(found).flatten(0, 1)
 
 

@@ -1,4 +1,4 @@
-"""A small corpus in the official layout of LibriSpeech: numbers said digit by digit, from the recordings of egs/mini."""
+"""A small corpus in the official layout of LibriSpeech: numbers said digit by digit, of the recordings of egs/mini."""
 
 from __future__ import annotations
 

@@ -119,3 +119,20 @@ def test_a_frozen_backbone_gets_no_gradient() -> None:
 
 def test_a_clip_embedding_is_still_there() -> None:
     assert network().embed(utterances(FRAMES)[0]).shape == (1, 24)
+
+
+def test_all_layers_are_weighted_in_every_step() -> None:
+    """As s3prl does it: the backbone is frozen, the weights of its layers learn with the head."""
+    backbone = network().backbone
+    weighted = SequenceNetwork(backbone, K, HeadSettings(freeze_backbone=True, layers="weighted"), "concat")
+    torch.nn.init.normal_(weighted.layer_weights)
+    torch.nn.init.eye_(weighted.head.weight)  # the first K of the embedding, normalised
+    batch, lengths = together(utterances(24, 63))
+    weighted(batch, lengths).logits.pow(3).sum().backward()
+    assert weighted.layer_weights.grad.abs().min() > 0
+    assert all(parameter.grad is None for parameter in backbone.parameters())
+    share = weighted.layer_weights.detach().softmax(dim=0)
+    x = batch[:1, :, :24]
+    with torch.no_grad():
+        expected = sum(w * backbone(x, None, layer).patches for layer, w in enumerate(share))
+        torch.testing.assert_close(weighted(x).logits, weighted.norm(expected)[..., :K])
