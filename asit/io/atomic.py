@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -51,6 +52,30 @@ def atomic_open(path: str | os.PathLike[str], mode: str = "w", **kwargs: Any) ->
             stream.close()
         remove(temporary)
         if isinstance(error, OSError) and _about(error, temporary):
+            raise cannot_write(path, error) from error
+        raise
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A new folder to write files into; it gets its name when the block ends without an exception.
+
+    Raises:
+        AsitError: something is there already that is no empty folder, or the folder cannot be written.
+    """
+    path = os.path.normpath(os.fspath(path))
+    if os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        raise AsitError(f"{path}: is there already; remove it or choose another folder")
+    temporary = Path(temporary_name(path))
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        os.replace(temporary, path)
+        sync_folder(os.path.dirname(path) or ".")
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError):
             raise cannot_write(path, error) from error
         raise
 

@@ -33,7 +33,7 @@ def description(path: str | os.PathLike[str]) -> dict[str, str]:
         "file": os.fspath(path),
         "kind": f"fine-tuned, task {facts['task']}" if "task" in facts else "pretrained backbone",
         "network": f"{facts['model']}, width {model.dim}, {model.num_layers} blocks, "
-        f"{model.backbone.blocks[0].attn.heads} heads, "
+        f"{model.heads} heads, "
         f"{weights / 1e6:.1f} million weights",
         "patches": f"{patch[0]} frames x {patch[1]} mels; crops of {facts['frames']} frames",
         "front end": f"{front_end.sample_rate} Hz, {front_end.num_mel_bins} log-mels, "

@@ -47,8 +47,9 @@ class Model:
         path: ``model.safetensors``, ``backbone.safetensors``, or the name of weights that ship, such as "asit-tiny".
         device: "cpu", "cuda", "cuda:1".
 
-    Attributes: ``labels`` of a classifier, else empty; ``metadata`` of the file; ``backbone``, a torch module;
-    ``fbank``, which makes its features. Raises AsitError for no such model file, a damaged one, or no such device.
+    Attributes: ``labels`` of a classifier, else empty; ``metadata`` of the file; ``backbone``, a torch module, and
+    ``network``, which pools its tokens; ``task``, None of a backbone; ``fbank``, which makes its features; ``front_end``,
+    which normalises them; ``frames`` of a window. Raises AsitError for no such model file, a damaged one, or no such device.
     """
 
     def __init__(self, path: str | os.PathLike[str], device: str | torch.device = "cpu") -> None:
@@ -68,17 +69,18 @@ class Model:
         self._embedder = embedder
         self.metadata: dict[str, Any] = embedder.metadata
         trained = self._embedder.trained
-        self._hears_words = bool(trained) and getattr(trained.task, "sequence", False)
+        self.task = trained.task if trained else None
+        self._hears_words = getattr(self.task, "sequence", False)
         self.labels: list[str] = list(trained.task.labels) if trained and not self._hears_words else []
-        self._network, self._front_end = self._embedder.network, self._embedder.front_end
-        self.backbone = self._network.backbone
-        self.fbank = Fbank(self._front_end.fbank)
-        self._frames = self._embedder.frames
+        self.network, self.front_end = self._embedder.network, self._embedder.front_end
+        self.backbone = self.network.backbone
+        self.fbank = Fbank(self.front_end.fbank)
+        self.frames = self._embedder.frames
 
     def to(self, device: str | torch.device) -> Model:
         """Move the network to a device."""
         self._embedder.device = torch.device(device)
-        self._network.to(device)
+        self.network.to(device)
         return self
 
     @property
@@ -95,6 +97,16 @@ class Model:
     def hop(self) -> float:
         """Seconds between frame embeddings."""
         return self.backbone.patch_embed.stride[0] * self.fbank.settings.frame_shift / 1000
+
+    @property
+    def embedding_dim(self) -> int:
+        """Width of a clip's embedding: the model's pooling may set several side by side."""
+        return self.network.head.in_features
+
+    @property
+    def heads(self) -> int:
+        """H, attention heads of a block."""
+        return self.backbone.blocks[0].attn.heads
 
     @property
     def num_layers(self) -> int:
@@ -165,7 +177,7 @@ class Model:
             raise AsitError(
                 f"{self._embedder.path}: not trained on transcripts; give a model of asit-finetune --task ctc"
             )
-        return recognition.transcripts(self._network, self._embedder.trained.task, clips, self._front_end, beam)
+        return recognition.transcripts(self.network, self.task, clips, self.front_end, beam)
 
     def segments(
         self,
@@ -288,7 +300,7 @@ class Model:
                 "asit-finetune makes a classifier of it"
             )
         settings = WindowSettings(scoring)
-        return windows.score(trained.classifier, trained.task, clips, self._front_end, self._frames, settings)
+        return windows.score(trained.classifier, trained.task, clips, self.front_end, self.frames, settings)
 
     def _ranked(self, scores: np.ndarray, top_k: int | None) -> list[tuple[str, float]]:
         return [(self.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:top_k]]
@@ -305,7 +317,7 @@ class Model:
     def _by_patch(self, forward: windows.Forward, feats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``forward`` (B, 1, T, F) -> (B, N, K) over the windows of a clip: (N, bands, K) and times."""
         embed, device = self.backbone.patch_embed, self._embedder.device
-        values = windows.by_patch(forward, feats, self._front_end, self._frames, self.backbone, device)
+        values = windows.by_patch(forward, feats, self.front_end, self.frames, self.backbone, device)
         starts = np.arange(len(values)) * embed.stride[0]
         return values, (starts + embed.patch[0] / 2) * self.fbank.settings.frame_shift / 1000
 

@@ -22,6 +22,7 @@ NEED_TORCH = {
     "baseline",
     "embed",
     "evaluate",
+    "export",
     "finetune",
     "import_model",
     "info",

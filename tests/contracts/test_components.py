@@ -20,8 +20,16 @@ MODELS = registry.names("models")
 METHODS = registry.names("methods")
 TASKS = registry.names("tasks")
 SEQUENCE_TASKS = [name for name in TASKS if getattr(registry.load("tasks", name).Task, "sequence", False)]
+EXPORTS = registry.names("export")
 
-KINDS = {"masking": MASKINGS, "losses": LOSSES, "models": MODELS, "methods": METHODS, "tasks": TASKS}
+KINDS = {
+    "masking": MASKINGS,
+    "losses": LOSSES,
+    "models": MODELS,
+    "methods": METHODS,
+    "tasks": TASKS,
+    "export": EXPORTS,
+}
 ALL = [(kind, name) for kind, names in KINDS.items() for name in names]
 
 T, F = 64, 32
