@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,12 +22,12 @@ from asit.runs.embedder import Embedder, EmbedderSettings
 from asit.runs.model import LEVELS, Model
 from asit.runs.recordings import RecordingSettings, heard
 
-FORMATS = ("ark", "npy")
+FORMATS = ("ark", "npy", "parquet")
 
 
 @dataclass(frozen=True)
 class Settings(Options):
-    """Write embeddings of a data directory or of audio: embeddings.ark and embeddings.scp, or .npy files."""
+    """Write embeddings of a data directory or of audio: embeddings.ark and .scp, .npy files, or embeddings.parquet."""
 
     model: str = option(
         REQUIRED, "model.safetensors of asit-finetune, backbone.safetensors of asit-pretrain, asit-tiny"
@@ -41,7 +42,10 @@ class Settings(Options):
     )
     layer: int | None = option(None, "take the tokens after this many blocks; -1 or none: after all")
     format: str = option(
-        "ark", "ark: Kaldi's, with utt2num_frames and frame_shift of matrices; npy: a file each", FORMATS
+        "ark",
+        "ark: Kaldi's, with utt2num_frames and frame_shift of matrices; npy: a file each; parquet: a table, a row for "
+        "each vector",
+        FORMATS,
     )
     recordings: RecordingSettings = group(RecordingSettings)
     embedder: EmbedderSettings = group(EmbedderSettings)
@@ -70,8 +74,11 @@ def embed(settings: Settings, failed: list[str] | None = None) -> int:
             yield matrix
 
     found = model.embeddings(feats(), settings.level, settings.layer)
-    write = _ark if settings.format == "ark" else _npy
-    write(Path(settings.out_dir), _named(found, names), settings.level)
+    out, rows = Path(settings.out_dir), _named(found, names)
+    if settings.format == "ark":
+        _ark(out, rows, 0.0 if settings.level == "clip" else model.patch_shift)
+    else:
+        {"npy": _npy, "parquet": _parquet}[settings.format](out, rows)
     return len(names)
 
 
@@ -95,29 +102,52 @@ def _of_audio(model: Model, settings: Settings, failed: list[str] | None) -> Ite
         yield ids[named[source]], feats
 
 
-def _named(found: Iterable[Any], names: list[str]) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Name, embedding and seconds between its rows, 0 of a vector."""
+Rows = Iterator[tuple[str, np.ndarray, np.ndarray | None]]
+
+
+def _named(found: Iterable[Any], names: list[str]) -> Rows:
+    """Name, embedding, and the seconds of its rows; None of a clip's vector."""
     for number, one in enumerate(found):
-        if isinstance(one, tuple):
-            values, times = one
-            yield names[number], values, float(times[1] - times[0]) if len(times) > 1 else 0.0
-        else:
-            yield names[number], one, 0.0
+        values, times = one if isinstance(one, tuple) else (one, None)
+        yield names[number], values, times
 
 
-def _ark(out: Path, found: Iterator[tuple[str, np.ndarray, float]], level: str) -> None:
-    lengths, shift = {}, 0.0
+def _ark(out: Path, rows: Rows, frame_shift: float) -> None:
+    """Vectors, or with a frame shift in seconds matrices."""
+    lengths = {}
     with ArkWriter(out / "embeddings.ark", out / "embeddings.scp") as writer:
-        for name, values, seconds in found:
-            writer.write(name, values if level == "clip" else values.reshape(len(values), -1))
-            lengths[name], shift = str(len(values)), shift or seconds
-    if level != "clip":
+        for name, values, _ in rows:
+            writer.write(name, values.reshape(len(values), -1) if frame_shift else values)
+            lengths[name] = str(len(values))
+    if frame_shift:
         write_table(out / "utt2num_frames", lengths)
-        write_text(out / "frame_shift", f"{shift:g}\n")
+        write_text(out / "frame_shift", f"{frame_shift:g}\n")
 
 
-def _npy(out: Path, found: Iterator[tuple[str, np.ndarray, float]], _: str) -> None:
+def _npy(out: Path, rows: Rows) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    for name, values, _ in found:
+    for name, values, _ in rows:
         with atomic_open(out / f"{name}.npy", "wb") as stream:
             np.save(stream, values)
+
+
+def _parquet(out: Path, rows: Rows) -> None:
+    """embeddings.parquet: name, of frames and patches their middle in seconds, embedding; a row group a recording."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise AsitError("--format parquet: the package pyarrow is not installed; pip install pyarrow") from None
+    with contextlib.ExitStack() as opened:
+        stream = opened.enter_context(atomic_open(out / "embeddings.parquet", "wb"))
+        writer: Any = None
+        for name, values, times in rows:
+            matrix = values[None] if times is None else values.reshape(len(values), -1)
+            flat = pa.array(np.ascontiguousarray(matrix, np.float32).ravel())
+            columns = {"name": pa.array([name] * len(matrix))}
+            if times is not None:
+                columns["seconds"] = pa.array(times.astype(np.float32))
+            columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])
+            table = pa.table(columns)
+            writer = writer or opened.enter_context(pq.ParquetWriter(stream, table.schema))
+            writer.write_table(table)

@@ -104,6 +104,11 @@ class Model:
         return self.network.head.in_features
 
     @property
+    def patch_shift(self) -> float:
+        """Seconds from one row of frame and patch embeddings to the next."""
+        return self.backbone.patch_embed.stride[0] * self.fbank.settings.frame_shift / 1000
+
+    @property
     def heads(self) -> int:
         """H, attention heads of a block."""
         return self.backbone.blocks[0].attn.heads
@@ -318,8 +323,8 @@ class Model:
         """``forward`` (B, 1, T, F) -> (B, N, K) over the windows of a clip: (N, bands, K) and times."""
         embed, device = self.backbone.patch_embed, self._embedder.device
         values = windows.by_patch(forward, feats, self.front_end, self.frames, self.backbone, device)
-        starts = np.arange(len(values)) * embed.stride[0]
-        return values, (starts + embed.patch[0] / 2) * self.fbank.settings.frame_shift / 1000
+        middle = embed.patch[0] / 2 * self.fbank.settings.frame_shift / 1000
+        return values, np.arange(len(values)) * self.patch_shift + middle
 
 
 def _many(audio: Audio) -> bool:

@@ -163,3 +163,30 @@ def test_info(model) -> None:
     lines, _ = run("info", "asit-tiny", model)
     assert "network      vit, width 192, 6 blocks, 3 heads, 2.7 million weights" in lines
     assert "classes      3: cat, dog, owl" in lines
+
+
+@pytest.mark.parametrize("level", ["clip", "frame", "patch"])
+def test_a_table_of_embeddings(corpus, tmp_path, level) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pip install -e '.[test]'")
+    words = ("--model", "asit-tiny", "--level", level, "--format", "parquet", "--ngpu", 0, "--out-dir", tmp_path)
+    run("embed", *words, corpus / "birds")
+    table = parquet.read_table(tmp_path / "embeddings.parquet").to_pydict()
+    model = asit.load("asit-tiny")
+    for name, path in (("one", "birds/one.wav"), ("deep_one", "birds/deep/one.flac")):
+        rows = [number for number, one in enumerate(table["name"]) if one == name]
+        found = np.array([table["embedding"][row] for row in rows], np.float32)
+        expected = model.embed(corpus / path, level=level)
+        if level == "clip":
+            assert list(table) == ["name", "embedding"]
+            np.testing.assert_allclose(found, expected[None], atol=1e-5)
+        else:
+            np.testing.assert_allclose([table["seconds"][row] for row in rows], expected[1], atol=1e-5)
+            np.testing.assert_allclose(found, expected[0].reshape(len(rows), -1), atol=1e-5)
+
+
+def test_frames_of_a_clip_with_a_single_one_have_their_shift(corpus, tmp_path) -> None:
+    soundfile.write(tmp_path / "click.wav", 0.1 * np.random.default_rng(0).normal(size=640), 16000)
+    words = ("--model", "asit-tiny", "--level", "frame", "--ngpu", 0, "--out-dir", tmp_path / "out")
+    run("embed", *words, tmp_path / "click.wav")
+    assert (tmp_path / "out/frame_shift").read_text() == "0.04\n"
+    assert read_table(tmp_path / "out/utt2num_frames") == {"click": "1"}

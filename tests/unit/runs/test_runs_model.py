@@ -115,7 +115,7 @@ def test_what_is_refused(tiny, audio, rate, expected) -> None:
 def test_frames_of_a_clip_within_a_window_are_the_networks_tokens(tiny) -> None:
     wave = noise(0.655)  # 64 frames
     feats = tiny.features(wave, rate=RATE)
-    x = torch.from_numpy(tiny._front_end.normalise(feats))[None, None]
+    x = torch.from_numpy(tiny.front_end.normalise(feats))[None, None]
     with torch.inference_mode():
         expected = [tiny.backbone(x, None, layer).patches[0].numpy() for layer in (6, 2)]
     for layer, tokens in zip((-1, 2), expected, strict=True):
@@ -139,7 +139,7 @@ def test_there_is_a_row_for_each_patch_of_a_long_recording(tiny, square, seconds
 
 def test_where_windows_overlap_their_mean_is_taken(tiny) -> None:
     wave = noise(0.895)  # 88 frames: windows that begin at patch 0 and 6
-    feats = tiny._front_end.normalise(tiny.features(wave, rate=RATE))
+    feats = tiny.front_end.normalise(tiny.features(wave, rate=RATE))
     windows = torch.from_numpy(np.stack([feats[:64], feats[24:88]]))[:, None]
     with torch.inference_mode():
         first, second = tiny.backbone(windows).patches.numpy()
