@@ -68,7 +68,9 @@ class Settings(Options):
     )
     teacher_momentum: float = option(0.996, "momentum of the teacher at the start; cosine to 1", least=0, most=1)
     freeze_last_layer: int = option(1, "epochs during which the prototypes are not trained", least=0)
-    imagenet: str | None = option(None, "timm-format file of ImageNet ViT weights to start from (v2, optional)")
+    imagenet: str | None = option(
+        None, "timm's file of ImageNet ViT weights to start from (v2, optional); docs/export.md says where from"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,12 +13,19 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from real_libraries import library
 from small_models import make_classifier
 
 import asit
+from asit.config import to_dict
+from asit.features.fbank import FbankSettings
+from asit.features.stats import Stats
+from asit.kaldi.ark import ArkWriter
+from asit.kaldi.data_dir import write_data_dir
+from asit.kaldi.table import write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -70,3 +77,21 @@ def test_timm_and_transformers(blocks) -> None:
     expected = dict(model.classify_features([names["crop"]])[0])
     found = names["plain_probabilities"][0].detach().numpy()
     np.testing.assert_allclose(found, [expected[label] for label in model.labels], atol=1e-4)
+
+
+def test_imagenet_start(blocks, tmp_path) -> None:
+    timm = library("timm")
+    folder, fbank = tmp_path / "data/pool", FbankSettings()
+    feats = {f"clip-{i}": np.random.default_rng(i).normal(-6, 4, (200, fbank.dim)).astype(np.float32) for i in range(4)}
+    with ArkWriter(folder / "feats.ark", folder / "feats.scp") as writer:
+        for name, values in feats.items():
+            writer.write(name, values)
+    write_data_dir(folder, {"utt2spk": {name: name for name in feats}})
+    write_table(folder / "utt2num_frames", {name: str(len(values)) for name, values in feats.items()})
+    (folder / "conf").mkdir()
+    (folder / "conf/fbank.yaml").write_text(yaml.safe_dump(to_dict(fbank)))
+    Stats(-6.0, 4.0, 800).save(folder / "stats.yaml")
+    blocks("From timm: an ImageNet start", timm=timm, torch=torch)
+    model = asit.load("exp/from_pictures/backbone.safetensors")
+    pictures = torch.load("vit.pth")["blocks.0.mlp.fc2.weight"]
+    assert (model.backbone.blocks[0].mlp.fc2.weight - pictures).abs().max() < 0.1 * pictures.abs().max()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import safetensors.torch
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+from real_libraries import library
 
 from asit.config import from_dict
 from asit.errors import AsitError
@@ -64,3 +70,31 @@ class TestImagenet:
         learner = asit.build(from_dict(asit.Settings, settings), 64, 32, 10, 5)
         for which in ("student", "teacher"):
             assert torch.equal(learner.backbone(which).norm.weight, state["norm.weight"])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", ["vit.safetensors", "vit.pth"])
+def test_a_file_that_timm_wrote(tmp_path, name: str) -> None:
+    """A grey picture of the size that it was trained for gives the tokens that timm gives, which sums colours too."""
+    timm = library("timm")
+    torch.manual_seed(0)
+    pictures = timm.create_model("vit_tiny_patch16_224", depth=3)
+    for table in (pictures.cls_token, pictures.pos_embed):
+        torch.nn.init.normal_(table)
+    if name.endswith("pth"):
+        torch.save(pictures.state_dict(), tmp_path / name)
+    else:
+        safetensors.torch.save_file(pictures.state_dict(), tmp_path / name)
+    file = {"file": str(tmp_path / name)}
+    theirs = timm.create_model(
+        "vit_tiny_patch16_224", depth=3, in_chans=1, num_classes=0, pretrained=True, pretrained_cfg_overlay=file
+    ).eval()
+    settings = from_dict(vit.Settings, {"size": "tiny", "depth": 3})
+    ours = vit.build(settings, 224, 224).eval()
+    load_imagenet(ours, str(tmp_path / name))
+    x = torch.randn(2, 1, 224, 224)
+    tokens = ours(x)
+    expected = theirs.forward_features(x)
+    torch.testing.assert_close(tokens.cls, expected[:, 0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(tokens.patches, expected[:, 1:], atol=1e-4, rtol=0)
+    load_imagenet(vit.build(settings, 592, 128), str(tmp_path / name))  # the published spectrogram
