@@ -39,6 +39,8 @@ def backbone(model: Model, library: str) -> dict[str, Tensor]:
             f"--to {library}: expected patches side by side, as its ViT has them, found patches of {embed.patch} each "
             f"{embed.stride}; {other}"
         )
+    if head.layers == "weighted":
+        raise AsitError(f"--to {library}: expected the tokens of one layer, found a weighted sum of all; {other}")
     if head.pooling == "cls+mean" or head.pool_slices > 1:
         pooling = f"{head.pooling} over {head.pool_slices} stretches" if head.pool_slices > 1 else head.pooling
         raise AsitError(

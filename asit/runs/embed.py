@@ -76,7 +76,7 @@ def embed(settings: Settings, failed: list[str] | None = None) -> int:
     found = model.embeddings(feats(), settings.level, settings.layer)
     out, rows = Path(settings.out_dir), _named(found, names)
     if settings.format == "ark":
-        _ark(out, rows, 0.0 if settings.level == "clip" else model.patch_shift)
+        _ark(out, rows, 0.0 if settings.level == "clip" else model.hop)
     else:
         {"npy": _npy, "parquet": _parquet}[settings.format](out, rows)
     return len(names)

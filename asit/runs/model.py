@@ -104,11 +104,6 @@ class Model:
         return self.network.head.in_features
 
     @property
-    def patch_shift(self) -> float:
-        """Seconds from one row of frame and patch embeddings to the next."""
-        return self.backbone.patch_embed.stride[0] * self.fbank.settings.frame_shift / 1000
-
-    @property
     def heads(self) -> int:
         """H, attention heads of a block."""
         return self.backbone.blocks[0].attn.heads
@@ -324,7 +319,7 @@ class Model:
         embed, device = self.backbone.patch_embed, self._embedder.device
         values = windows.by_patch(forward, feats, self.front_end, self.frames, self.backbone, device)
         middle = embed.patch[0] / 2 * self.fbank.settings.frame_shift / 1000
-        return values, np.arange(len(values)) * self.patch_shift + middle
+        return values, np.arange(len(values)) * self.hop + middle
 
 
 def _many(audio: Audio) -> bool:

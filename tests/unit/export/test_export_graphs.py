@@ -59,7 +59,7 @@ def test_classifier_with_its_front_end(tmp_path, to: str) -> None:
     if to == "onnx":
         pytest.importorskip("onnxscript", reason="pip install 'asit[test]'")
     backbone = make_square(tmp_path / "backbone.safetensors")
-    path = make_classifier(tmp_path / "model.safetensors", backbone, spread=0.1, pooling="cls+mean")
+    path = make_classifier(tmp_path / "model.safetensors", backbone, spread=0.1, pooling="cls+mean", layers="weighted")
     config = made(path, to, tmp_path / "out", with_front_end=True)
     assert (tmp_path / "out/labels.txt").read_text() == "".join(f"{label}\n" for label in LABELS)
     model, run = asit.load(path), runner(to, tmp_path / "out", config)

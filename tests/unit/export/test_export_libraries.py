@@ -121,6 +121,7 @@ def test_the_front_end_for_transformers(tmp_path) -> None:
         ),
         ({}, {"pool_slices": 8}, "expected the pooling cls or mean, .* found mean over 8 stretches"),
         ({}, {"pool_slices": 1, "pooling": "cls[+]mean"}, "found cls[+]mean; choose --to onnx or torchscript"),
+        ({}, {"layers": "weighted", "pool_slices": 1}, "expected the tokens of one layer, found a weighted sum of all"),
     ],
 )
 @pytest.mark.parametrize("to", ["timm", "hf"])
