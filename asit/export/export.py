@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from asit import registry
 from asit.config import REQUIRED, Chosen, Options, chosen, option
+from asit.errors import AsitError
 from asit.io.atomic import atomic_folder
 from asit.runs.model import Model
 
@@ -26,9 +27,14 @@ def export(settings: ExportSettings) -> list[str]:
     """Write the folder; returns the names of its files.
 
     Raises:
-        AsitError: a model that the format cannot hold, a folder that is there already, or a package that is missing.
+        AsitError: a model that the format cannot hold or that transcribes, a folder that is there already, or a
+            package that is missing.
     """
     model = Model(settings.model)
+    if getattr(model.task, "sequence", False):
+        raise AsitError(
+            f"{settings.model}: expected a backbone or a classifier of clips, found task '{model.task.name}'"
+        )
     with atomic_folder(settings.out) as folder:
         config = registry.load("export", settings.to.name).export(model, folder, settings.to.settings)
         text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"

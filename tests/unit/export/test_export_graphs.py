@@ -12,7 +12,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-from small_models import LABELS, make_classifier, make_square
+from small_models import LABELS, make_classifier, make_recogniser, make_square
 
 import asit
 from asit.config import from_dict
@@ -114,3 +114,10 @@ def test_options_of_another_format_are_refused(tmp_path) -> None:
     )
     assert found.returncode == 2
     assert "--with-front-end" in found.stderr
+
+
+def test_a_model_that_transcribes_is_refused(tmp_path) -> None:
+    path = make_recogniser(tmp_path / "model.safetensors")
+    with pytest.raises(AsitError, match="expected a backbone or a classifier of clips, found task 'ctc'"):
+        made(path, "torchscript", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
