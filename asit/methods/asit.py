@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from asit import registry
 from asit.config import Chosen, Options, chosen, option
 from asit.errors import AsitError
+from asit.features.picture import Axes, pixels
 from asit.layers.heads import ProjectionHead, ReconstructionHead
 from asit.losses.global_distillation import GlobalDistillation
 from asit.losses.local_distillation import LocalDistillation
 from asit.losses.reconstruction import Reconstruction
 from asit.methods._monitor import entropy_warnings
 from asit.methods._network import PretrainingNetwork
-from asit.methods._pictures import Axes, reconstruction_picture
+from asit.methods._pictures import reconstruction_figure
 from asit.methods._teacher import EmaTeacher
 from asit.models import vit
 from asit.models.imagenet import load_imagenet
@@ -125,6 +126,10 @@ class ASiT(nn.Module):
         """The ViT of the "student" or the "teacher"."""
         return (self.student if which == "student" else self.teacher.network).backbone
 
+    def reconstruction(self, which: str) -> ReconstructionHead:
+        """What fills the holes in what :meth:`backbone` sees."""
+        return (self.student if which == "student" else self.teacher.network).reconstruction
+
     def losses(self, batch: Mapping[str, Any], step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The total loss and its parts for one batch; moves the centres.
 
@@ -207,7 +212,7 @@ class ASiT(nn.Module):
         output = self.student.eval()(corrupted.clips[:3]).reconstruction
         self.student.train(training)
         shown = (clips[:3], corrupted.clips[:3], corrupted.mask[:3], output)
-        return {"reconstruction": reconstruction_picture(*shown, self.axes)}
+        return {"reconstruction": pixels(reconstruction_figure(*shown, self.axes))}
 
     def _kept_tokens(self, clips: Tensor, generator: torch.Generator | None) -> Tensor | None:
         """int64 (2 * B, n): a random share of the patch positions of each clip."""

@@ -10,12 +10,13 @@ from typing import Any
 import safetensors
 
 KEY = "asit"  # of a model file's metadata: one JSON object
+HEADS = ".heads.safetensors"  # of the file beside a backbone's: asit/models/heads.py
 FOLDER = Path(__file__).resolve().parents[1] / "weights"  # <name>.safetensors, each with a card <name>.md
 
 
 def names() -> list[str]:
     """Of all weights that come with asit."""
-    return sorted(file.stem for file in FOLDER.glob("*.safetensors"))
+    return sorted(file.stem for file in FOLDER.glob("*.safetensors") if not file.name.endswith(HEADS))
 
 
 def facts(name: str) -> dict[str, Any]:

@@ -47,9 +47,11 @@ class Model:
         path: ``model.safetensors``, ``backbone.safetensors``, or the name of weights that ship, such as "asit-tiny".
         device: "cpu", "cuda", "cuda:1".
 
-    Attributes: ``labels`` of a classifier, else empty; ``metadata`` of the file; ``backbone``, a torch module, and
-    ``network``, which pools its tokens; ``task``, None of a backbone; ``fbank``, which makes its features; ``front_end``,
-    which normalises them; ``frames`` of a window. Raises AsitError for no such model file, a damaged one, or no such device.
+    Attributes: ``path``; ``labels`` of a classifier, else empty; ``metadata`` of the file; ``backbone``, a torch module,
+    and ``network``, which pools its tokens; ``task``, None of a backbone; ``fbank``, which makes its features;
+    ``front_end``, which normalises them; ``frames`` of a window.
+
+    Raises AsitError for no such model file, a damaged one, or no such device.
     """
 
     def __init__(self, path: str | os.PathLike[str], device: str | torch.device = "cpu") -> None:
@@ -66,7 +68,7 @@ class Model:
         return model
 
     def _use(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+        self._embedder, self.path = embedder, embedder.path
         self.metadata: dict[str, Any] = embedder.metadata
         trained = self._embedder.trained
         self.task = trained.task if trained else None
@@ -82,6 +84,11 @@ class Model:
         self._embedder.device = torch.device(device)
         self.network.to(device)
         return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._embedder.device
 
     @property
     def sample_rate(self) -> int:
@@ -272,6 +279,10 @@ class Model:
         Raises:
             AsitError: no such block, or audio that cannot be read.
         """
+        return self.attention_of_features(self.features(audio, rate, channel=channel), layer)
+
+    def attention_of_features(self, feats: np.ndarray, layer: int = -1) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`attention` of log-mel features (T, F)."""
         blocks = self._layer(layer)
         if blocks == 0:
             raise AsitError(f"layer: expected a block, 1 to {self.num_layers} or -1, found {layer}")
@@ -286,7 +297,7 @@ class Model:
                 hook.remove()
             return seen.pop().transpose(1, 2)  # (B, N, H)
 
-        return self._by_patch(look, self.features(audio, rate, channel=channel))
+        return self._by_patch(look, feats)
 
     def _scores(self, clips: Iterable[np.ndarray], scoring: str) -> np.ndarray:
         trained = self._embedder.trained
@@ -296,7 +307,7 @@ class Model:
             )
         if trained is None:
             raise AsitError(
-                f"{self._embedder.path}: a backbone, which has no classes; embed() gives its embeddings, and "
+                f"{self.path}: a backbone, which has no classes; embed() gives its embeddings, and "
                 "asit-finetune makes a classifier of it"
             )
         settings = WindowSettings(scoring)
@@ -316,8 +327,8 @@ class Model:
 
     def _by_patch(self, forward: windows.Forward, feats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``forward`` (B, 1, T, F) -> (B, N, K) over the windows of a clip: (N, bands, K) and times."""
-        embed, device = self.backbone.patch_embed, self._embedder.device
-        values = windows.by_patch(forward, feats, self.front_end, self.frames, self.backbone, device)
+        embed = self.backbone.patch_embed
+        values = windows.by_patch(forward, feats, self.front_end, self.frames, self.backbone, self.device)
         middle = embed.patch[0] / 2 * self.fbank.settings.frame_shift / 1000
         return values, np.arange(len(values)) * self.hop + middle
 

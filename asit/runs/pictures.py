@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from asit.io.atomic import atomic_open
+from asit.features.picture import new_figure, save
 
 NUMBERS_UP_TO = 40  # classes; beyond, the cells are too small for their counts
 NAMES_UP_TO = 120
@@ -20,7 +19,8 @@ def save_confusion(path: str, confusion: np.ndarray, labels: Sequence[str], titl
     """Draw ``confusion`` (C, C), row = reference, as a PNG: shade = share of the row, number = clips."""
     classes = len(labels)
     side = float(np.clip(2.5 + 0.32 * classes, 4.5, 24.0))
-    figure, axes = _figure(side + 1.0, side)
+    figure = new_figure(side + 1.0, side)
+    axes = figure.add_subplot()
     totals = confusion.sum(axis=1, keepdims=True)
     shares = confusion / np.maximum(totals, 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
@@ -35,13 +35,14 @@ def save_confusion(path: str, confusion: np.ndarray, labels: Sequence[str], titl
         for row, column in zip(*np.nonzero(confusion), strict=True):
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, confusion[row, column], ha="center", va="center", fontsize=7, color=colour)
-    _save(figure, path)
+    save(figure, path)
 
 
 def save_pairs(path: str, pairs: Sequence[tuple[str, str, int, int]], title: str) -> None:
     """Draw the first of the confused pairs (reference, hypothesis, clips, clips of the reference) as bars of a PNG."""
     shown = pairs[:PAIRS]
-    figure, axes = _figure(9.0, 2.0 + 0.22 * max(len(shown), 3))
+    figure = new_figure(9.0, 2.0 + 0.22 * max(len(shown), 3))
+    axes = figure.add_subplot()
     axes.barh(range(len(shown)), [clips for *_, clips, _ in shown], color="tab:blue")
     names = [f"{_name(reference)} taken for {_name(hypothesis)}" for reference, hypothesis, *_ in shown]
     axes.set_yticks(range(len(shown)), names, fontsize=7, **PLAIN)
@@ -50,21 +51,7 @@ def save_pairs(path: str, pairs: Sequence[tuple[str, str, int, int]], title: str
     axes.invert_yaxis()
     axes.set(title=f"{title}; the classes confused most often" if shown else title, xlabel="clips")
     axes.margins(x=0.15)
-    _save(figure, path)
-
-
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.add_subplot()
-
-
-def _save(figure: Any, path: str) -> None:
-    with atomic_open(path, "wb") as stream:
-        figure.savefig(stream, format="png", dpi=120)
+    save(figure, path)
 
 
 def _name(label: str) -> str:

@@ -14,9 +14,8 @@ from asit.config import Chosen, Options, chosen, group, option, to_dict
 from asit.data.crops import Crops, CropSettings, collate_crops
 from asit.data.features import Features
 from asit.errors import AsitError, excerpt
-from asit.features.mel import mel_centres
-from asit.methods._pictures import Axes
-from asit.models import model_file
+from asit.features.picture import Axes
+from asit.models import heads, model_file
 from asit.models.shipped import located
 from asit.models.trained import check_front_end, fits, load_backbone
 from asit.recipes import job_list
@@ -74,7 +73,7 @@ def pretrain(settings: PretrainSettings) -> None:
         learner = build_learner(settings, features.num_mels, run.steps, run.plan.steps_per_epoch)
         if settings.init:
             go_on_from(settings.init, learner, settings)
-        learner.axes = picture_axes(features)
+        learner.axes = Axes.of(features.front_end, features.num_mels)
         run.train(learner, crops, collate_crops)
         if run.place.main:
             _export(learner, features, settings, run.steps)
@@ -123,13 +122,6 @@ def go_on_from(init: str, learner: Any, settings: PretrainSettings) -> None:
     log.info("going on from %s: %s", init, ", ".join(f"{k} {v}" for k, v in found.provenance.items() if v))
 
 
-def picture_axes(features: Features) -> Axes:
-    """Seconds and Hz of the features' frames and mel bins."""
-    front_end = features.front_end
-    hertz = mel_centres(front_end.num_mel_bins, front_end.low_freq, front_end.high_edge)
-    return Axes(front_end.frame_shift / 1000, hertz if features.num_mels == len(hertz) else None)
-
-
 def worries(settings: PretrainSettings, crops: Crops, steps: int) -> list[str]:
     """What is known to make pretraining useless or harmful, found before it starts."""
     found = []
@@ -151,8 +143,21 @@ def worries(settings: PretrainSettings, crops: Crops, steps: int) -> list[str]:
 def _export(learner: Any, features: Features, settings: PretrainSettings, steps: int) -> None:
     backbone = learner.backbone(settings.export)
     stats = features.stats
+    place = Path(settings.out_dir) / BACKBONE
+    provenance = {
+        "method": settings.method.name,
+        "network": settings.export,
+        "steps": steps,
+        "seed": settings.train.seed,
+        "pool_hours": round(features.hours, 3),
+        "data": features.digest(),
+        **({"init": settings.init} if settings.init else {}),
+    }
+    if hasattr(learner, "reconstruction"):  # a method may have none
+        masking = settings.method.settings.masking
+        heads.save(place, learner.reconstruction(settings.export), masking, provenance)
     model_file.save(
-        Path(settings.out_dir) / BACKBONE,
+        place,
         backbone.state_dict(),
         {
             "kind": "backbone",
@@ -162,14 +167,6 @@ def _export(learner: Any, features: Features, settings: PretrainSettings, steps:
             "mels": features.num_mels,
             "front_end": to_dict(features.front_end),
             "stats": {"mean": stats.mean, "std": stats.std, "frames": stats.frames},
-            "provenance": {
-                "method": settings.method.name,
-                "network": settings.export,
-                "steps": steps,
-                "seed": settings.train.seed,
-                "pool_hours": round(features.hours, 3),
-                "data": features.digest(),
-                **({"init": settings.init} if settings.init else {}),
-            },
+            "provenance": provenance,
         },
     )

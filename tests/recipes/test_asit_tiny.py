@@ -76,6 +76,8 @@ def test_from_corpora_to_weights(corpora: Path, neighbours: Path) -> None:
     assert facts["licence"] == "CC-BY-SA-4.0"
     assert {row["name"] for row in facts["corpora"]} == set(HEARD) | {"asterisk"}
     full, _ = model_file.load(neighbours / "exp/pretrain_0/backbone.safetensors")
+    heads, _ = model_file.load(neighbours / "exp/asit-tiny.heads.safetensors")
+    assert {tensor.dtype for tensor in heads.values()} == {torch.float16}
     assert all(torch.allclose(full[name], tensors[name].float(), rtol=1e-3, atol=1e-6) for name in full)
 
 

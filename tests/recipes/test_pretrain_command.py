@@ -11,13 +11,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from small_pool import make_pool
 
+from asit.errors import AsitError
 from asit.models import model_file
+from asit.runs.model import Model
+from asit.runs.reconstruct import reconstruct
 from asit.train.run_log import read_metrics
 
 STEPS = 16
@@ -87,6 +91,7 @@ def test_what_a_run_leaves(home, whole):
         "checkpoints",
         "images",
         "backbone.safetensors",
+        "backbone.heads.safetensors",
         "done.json",
     }
     assert "16 updates are planned" in whole
@@ -101,6 +106,44 @@ def test_what_a_run_leaves(home, whole):
     assert facts["front_end"]["sample_rate"] == 8000
     assert all(torch.isfinite(t).all() for t in tensors.values())
     assert "whole" in (home / "whole/train.log").read_text()
+
+
+def test_it_reconstructs_after_training(home, whole):
+    """The heads are those of the exported network: the file's error is that of the checkpoint's student."""
+    model = Model(home / "whole/backbone.safetensors")
+    feats = np.random.default_rng(0).normal(size=(70, 16)).astype(np.float32)
+    found = reconstruct(model, feats)
+    state = torch.load(home / f"whole/checkpoints/step-{STEPS:08d}.pt", weights_only=True)["learner"]
+    kept, _ = model_file.load(home / "whole/backbone.heads.safetensors")
+    assert all(torch.equal(state[f"student.reconstruction.{name}"], tensor) for name, tensor in kept.items())
+    assert found.output.shape == found.clean.shape == (1, 1, 70, 16)
+    assert torch.equal(found.clean[0, 0], torch.from_numpy(model.front_end.normalise(feats)))
+    assert 0.1 < found.mask.float().mean() < 0.9
+    assert torch.equal(found.clean[~found.mask], found.corrupted[~found.mask])
+    assert not torch.equal(found.clean[found.mask], found.corrupted[found.mask])
+    assert torch.equal(reconstruct(model, feats).corrupted, found.corrupted)
+    assert not torch.equal(reconstruct(model, feats, seed=1).mask, found.mask)
+
+
+def test_a_run_of_before_gets_its_heads(home, whole):
+    shutil.copytree(home / "whole", home / "before")
+    heads = home / "before/backbone.heads.safetensors"
+    expected = heads.read_bytes()
+    heads.unlink()
+    feats = np.zeros((40, 16), np.float32)
+    with pytest.raises(AsitError, match=r"no such file, .* remove its done.json and give its command again"):
+        reconstruct(Model(home / "before/backbone.safetensors"), feats)
+    (home / "before/done.json").unlink()
+    assert "nothing left to train" in finish(start(home, "before"))
+    assert heads.read_bytes() == expected
+
+
+def test_heads_of_another_run_are_refused(home, whole):
+    finish(start(home, "seventh", "--seed", 7))
+    shutil.copytree(home / "whole", home / "mixed")
+    shutil.copy(home / "seventh/backbone.heads.safetensors", home / "mixed")
+    with pytest.raises(AsitError, match=r"belongs to another backbone than .*mixed/backbone.safetensors"):
+        reconstruct(Model(home / "mixed/backbone.safetensors"), np.zeros((40, 16), np.float32))
 
 
 def test_a_finished_run_is_left_alone_and_another_refused(home, whole):

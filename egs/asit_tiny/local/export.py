@@ -11,7 +11,7 @@ import torch
 
 from asit.config import Options, option, parse
 from asit.errors import AsitError, command
-from asit.models import model_file
+from asit.models import heads, model_file
 
 LARGEST = 12 * 2**20  # bytes
 
@@ -42,14 +42,22 @@ def main() -> None:
         corpora = list(csv.DictReader(stream, delimiter="\t"))
     facts["corpora"] = [{name: row[name] for name in ("name", "licence", "authors")} for row in corpora]
     facts["licence"] = "CC-BY-SA-4.0"  # the strictest of them: free use with attribution, under the same terms
-    halved = {name: tensor.to(torch.float16) for name, tensor in tensors.items()}
-    if not all(torch.isfinite(tensor).all() for tensor in halved.values()):
-        raise AsitError(f"{settings.backbone}: a weight is too large for half precision; train it again")
+    halved = _halved(tensors, settings.backbone)
     model_file.save(settings.out, halved, facts)
+    kept = heads.beside(settings.backbone)
+    filling, of_heads = model_file.load(kept)
+    model_file.save(heads.beside(settings.out), _halved(filling, kept), of_heads)
     size = Path(settings.out).stat().st_size
     if size > LARGEST:
         raise AsitError(f"{settings.out}: expected {LARGEST} bytes at most, found {size}; take a smaller network")
     print(f"{settings.out}: {sum(t.numel() for t in halved.values())} weights, {size / 2**20:.1f} MiB")
+
+
+def _halved(tensors: dict[str, torch.Tensor], path: str) -> dict[str, torch.Tensor]:
+    halved = {name: tensor.to(torch.float16) for name, tensor in tensors.items()}
+    if not all(torch.isfinite(tensor).all() for tensor in halved.values()):
+        raise AsitError(f"{path}: a weight is too large for half precision; train it again")
+    return halved
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import torch
 
 from asit.config import from_dict
 from asit.errors import AsitError
+from asit.features.picture import Axes
 from asit.methods import asit
 from asit.methods._monitor import entropy_warnings
-from asit.methods._pictures import Axes
 
 T, F = 64, 32
 

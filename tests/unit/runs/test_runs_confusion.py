@@ -88,7 +88,7 @@ def test_a_picture_that_fails_is_a_warning_and_no_old_one_stays(tmp_path, monkey
 
 
 def test_six_thousand_classes_take_the_room_of_their_list(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "_save", lambda figure, path: None)  # drawing takes long when memory is traced
+    monkeypatch.setattr(pictures, "save", lambda figure, path: None)  # drawing takes long when memory is traced
     classes = 6000
     labels = [f"id{i:05d}" for i in range(classes)]
     rng = np.random.default_rng(0)
