@@ -59,6 +59,13 @@ def save(figure: Any, path: str | os.PathLike[str]) -> None:
         figure.savefig(stream, format="png")
 
 
+def colour(number: int, of: int) -> Any:
+    """The colour of a label, so that twenty at most can be told apart."""
+    from matplotlib import colormaps
+
+    return f"C{number}" if of <= 10 else colormaps["tab20"](number % 20)
+
+
 def draw(place: Any, values: np.ndarray, axes: Axes, limits: tuple[float, float] | None = None) -> Any:
     """Features (T, F) on matplotlib axes with their seconds and Hz; the image, of which a colour bar can be made."""
     frames, bins = values.shape

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from asit.errors import AsitError
 from asit.features.fbank import Fbank
+from asit.features.picture import save
 from asit.io.any_audio import waveform
 from asit.io.audio import MIX
 from asit.layers.attention import Attention
@@ -182,7 +183,7 @@ class Model:
         """:meth:`transcribe` of log-mel features (T, F), clip by clip."""
         if not self._hears_words:
             raise AsitError(
-                f"{self._embedder.path}: not trained on transcripts; give a model of asit-finetune --task ctc"
+                f"{self.path}: not trained on transcripts; give a model of asit-finetune --task ctc"
             )
         return recognition.transcripts(self.network, self.task, clips, self.front_end, beam)
 
@@ -299,11 +300,38 @@ class Model:
 
         return self._by_patch(look, feats)
 
+    def plot(
+        self,
+        audio: Audio,
+        rate: int | None = None,
+        *,
+        what: str = "spectrogram",
+        out: str | os.PathLike[str] | None = None,
+        channel: int | str = MIX,
+        **options: int,
+    ) -> Any:
+        """A picture of one recording, as a matplotlib figure; see :data:`asit.runs.plots.KINDS`.
+
+        Args:
+            what: "spectrogram", "reconstruction" (``seed=`` of the corruption), "attention" (``layer=``) or, of a
+                fine-tuned model, "classes" over time.
+            out: a PNG file to write too.
+
+        Raises:
+            AsitError: no such picture of this model, or audio that cannot be read.
+        """
+        from asit.runs.plots import figure_of
+
+        figure = figure_of(self, self.features(audio, rate, channel=channel), what, _name(audio), **options)
+        if out is not None:
+            save(figure, out)
+        return figure
+
     def _scores(self, clips: Iterable[np.ndarray], scoring: str) -> np.ndarray:
         trained = self._embedder.trained
         if self._hears_words:
             raise AsitError(
-                f"{self._embedder.path}: trained on transcripts, it has no classes; transcribe() gives text"
+                f"{self.path}: trained on transcripts, it has no classes; transcribe() gives text"
             )
         if trained is None:
             raise AsitError(

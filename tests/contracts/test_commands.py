@@ -27,6 +27,7 @@ NEED_TORCH = {
     "import_model",
     "info",
     "knn",
+    "plot",
     "predict",
     "pretrain",
     "transcribe",
