@@ -28,7 +28,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["asit", "asit.*"]),
-    package_data={"asit": ["weights/*"]},
+    package_data={"asit": ["weights/*", "runs/*.html"]},
     entry_points={"console_scripts": console_scripts()},
     install_requires=[
         "torch>=2.4",
@@ -46,6 +46,8 @@ setup(
         "matplotlib>=3.8",
         "tensorboard>=2.16",
         "tqdm>=4.66",
+        "jinja2>=3.1",
+        "markdown>=3.4",
     ],
     extras_require={
         "torchaudio": ["torchaudio>=2.4"],
@@ -55,6 +57,7 @@ setup(
             "timm>=1.0.16",
             "transformers>=4.50",
         ],  # torchvision comes with timm: install with tools/constraints.txt
+        "browser": ["playwright>=1.40"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",

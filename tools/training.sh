@@ -54,7 +54,7 @@ score() { # asit-evaluate, asit-knn and asit-verify for each trained run, asit-b
 }
 
 report() { # report TITLE [OPTION...]: the table, with more options of asit-report
-    asit-report --plan "$exp/plan" --out "$results" --done-dir "$done_dir" --title "$1" \
+    asit-report --plan "$exp/plan" --out "$results" --html "$exp/report.html" --done-dir "$done_dir" --title "$1" \
         --run-command "egs/${PWD##*/}/run.sh --seeds $seeds$(changed_options)" "${@:2}"
     show_results "$results"
 }

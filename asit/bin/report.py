@@ -1,4 +1,4 @@
-"""asit-report: RESULTS.md from the metrics.json files of a recipe, or a comparison of experiments."""
+"""asit-report: RESULTS.md and an HTML page from what a recipe has left, or a comparison of experiments."""
 
 from __future__ import annotations
 
@@ -19,12 +19,18 @@ def main() -> None:
         raise AsitError("options 'plan' and 'exp_dirs' with several folders: give one of them")
     if not settings.exp_dirs:
         raise AsitError("option 'exp_dirs': expected at least one folder")
+    if settings.html and len(settings.exp_dirs) > 1:
+        raise AsitError("options 'html' and 'exp_dirs' with several folders: the page is of one experiment")
     text = results(settings) if len(settings.exp_dirs) == 1 else comparison(settings)
     if settings.out:
         write_text(settings.out, text)
         print(f"{settings.out}: results of {', '.join(settings.plan or settings.exp_dirs)}")
-    else:
+    elif not settings.html:
         print(text, end="")
+    if settings.html:
+        from asit.runs.html_report import write_html  # takes its time
+
+        print(write_html(settings))
 
 
 if __name__ == "__main__":

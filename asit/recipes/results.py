@@ -38,6 +38,9 @@ class Settings(Options):
         ("exp",), "without a plan: folder searched for metrics.json; several: experiments to compare with each other"
     )
     out: str = option("", "file to write, such as RESULTS.md; empty: print it")
+    html: str = option(
+        "", "HTML file to write too, with curves, reconstructions, confusions and players of what goes wrong inside"
+    )
     title: str = option("Results", "heading of the file")
     run_command: str = option("", "the recipe's command line, shown as it was typed")
     done_dir: str = option("", "folder of the recipe's records of finished stages; shows their minutes when given")

@@ -106,7 +106,7 @@ def _drawn(panels: Mapping[str, list[Line]], ceilings: Mapping[str, float | None
         for label, steps, values in lines:
             name = label if label not in told else None
             told.add(label)
-            marker = "." if title.startswith("validation") else None
+            marker = "." if title.startswith("validation") or len(steps) == 1 else None
             place.plot(
                 steps, values, label=name, color=colour(labels.index(label), len(labels)), linewidth=1.0, marker=marker
             )

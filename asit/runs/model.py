@@ -48,7 +48,7 @@ class Model:
         path: ``model.safetensors``, ``backbone.safetensors``, or the name of weights that ship, such as "asit-tiny".
         device: "cpu", "cuda", "cuda:1".
 
-    Attributes: ``path``; ``labels`` of a classifier, else empty; ``metadata`` of the file; ``backbone``, a torch module,
+    Attributes: ``path``; ``labels`` of a classifier, else empty; ``metadata`` of the file; ``backbone``, a module,
     and ``network``, which pools its tokens; ``task``, None of a backbone; ``fbank``, which makes its features;
     ``front_end``, which normalises them; ``frames`` of a window.
 
@@ -182,9 +182,7 @@ class Model:
     def transcripts(self, clips: Iterable[np.ndarray], beam: int = 1) -> list[str]:
         """:meth:`transcribe` of log-mel features (T, F), clip by clip."""
         if not self._hears_words:
-            raise AsitError(
-                f"{self.path}: not trained on transcripts; give a model of asit-finetune --task ctc"
-            )
+            raise AsitError(f"{self.path}: not trained on transcripts; give a model of asit-finetune --task ctc")
         return recognition.transcripts(self.network, self.task, clips, self.front_end, beam)
 
     def segments(
@@ -330,9 +328,7 @@ class Model:
     def _scores(self, clips: Iterable[np.ndarray], scoring: str) -> np.ndarray:
         trained = self._embedder.trained
         if self._hears_words:
-            raise AsitError(
-                f"{self.path}: trained on transcripts, it has no classes; transcribe() gives text"
-            )
+            raise AsitError(f"{self.path}: trained on transcripts, it has no classes; transcribe() gives text")
         if trained is None:
             raise AsitError(
                 f"{self.path}: a backbone, which has no classes; embed() gives its embeddings, and "

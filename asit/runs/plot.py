@@ -30,7 +30,7 @@ WHAT = (*KINDS, "curves", "embedding-map")
 class Settings(Options):
     """Draw what a model hears in a recording and makes of it, how a training went, or a map of embeddings, as a PNG."""
 
-    what: str = option(REQUIRED, "the picture", WHAT, positional=True)
+    what: str = option("spectrogram", "the picture", WHAT, positional=True)
     model: str = option("", "model.safetensors, backbone.safetensors or asit-tiny; of curves none")
     wav: tuple[str, ...] = option((), "the recording; of embedding-map many, as for asit-predict, by their folders")
     data_dir: str = option("", "for embedding-map in place of --wav: data directory with features and utt2label")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from headless import browser
 
 MINI = Path(__file__).parents[2] / "egs" / "mini"
 EXP = MINI / "exp_quick"
@@ -78,6 +86,45 @@ def test_what_a_person_can_look_at(recipe: str) -> None:
         assert path.stat().st_size > 0, path
     assert list((pretraining / "images").glob("*.png")), "reconstruction pictures"
     assert list((pretraining / "tensorboard").iterdir())
+
+
+def test_the_report_is_one_page_that_needs_no_network(recipe: str) -> None:
+    """What is scored, trained and heard is on it; scripts, and files from elsewhere, are not."""
+    page = (EXP / "report.html").read_text(encoding="utf-8")
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)|<script|url\(""", page)
+    for place in ("results", "training", "reconstructions", "wrong", "runs", "environment", "commands"):
+        assert f'<section id="{place}">' in page
+    wrong = [line.split() for path in EXP.glob("*/*_test/predictions") for line in path.read_text().splitlines()]
+    missed = {utt for utt, reference, hypothesis, _ in wrong if reference != hypothesis}
+    players = re.findall(r'<tr><td>([^<]+)</td>\n<td><audio controls [^>]*src="data:audio/flac;base64,([^"]+)"', page)
+    assert players
+    assert {utt for utt, _ in players} <= missed
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(players[0][1])))
+    assert len(samples) > rate / 10
+    assert "asit-pretrain --config" in page
+    assert "teacher" in page
+
+
+def test_a_browser_shows_the_report(recipe: str, tmp_path: Path) -> None:
+    """Pictures are drawn, a recording plays, and nothing is asked of a network or complained of."""
+    with browser() as chromium:
+        page = chromium.new_page()
+        asked, told = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: told.append(message.text))
+        page.goto((EXP / "report.html").as_uri())
+        assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+        sizes = page.evaluate("Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth)))")
+        assert len(sizes) >= 3
+        assert min(sizes) > 100
+        seconds = page.evaluate(
+            "new Promise((ok, no) => { const a = document.querySelector('audio'); a.onerror = () => no(a.error);"
+            " a.onloadedmetadata = () => ok(a.duration); a.load(); })"
+        )
+        assert 0 < seconds <= 10
+        page.screenshot(path=str(tmp_path / "report.png"), full_page=True)
+        assert told == []
+    assert (tmp_path / "report.png").stat().st_size > 20_000
 
 
 def test_a_model_answers_for_one_file(recipe: str) -> None:
