@@ -43,7 +43,7 @@ list_runs() { # list_runs ARRAY OPTION...: put what asit-plan-runs lists into AR
     local _listed
     $status && ! command -v asit-plan-runs >/dev/null && return # --status does without the environment
     _listed=$(asit-plan-runs "${@:2}") || exit 1
-    mapfile -t "$1" <<<"$_listed"
+    mapfile -t "$1" < <([[ -z $_listed ]] || printf '%s\n' "$_listed")
 }
 
 job_word() { # job_word WORD...: a name for the job's number that none of these words holds: JOB, else JOBX, JOBXX...

@@ -53,6 +53,11 @@ score() { # asit-evaluate, asit-knn and asit-verify for each trained run, asit-b
     "$tools/run_jobs.sh" --cmd "$train_cmd" --nj "$nj" "$exp/plan/baseline.txt" "$exp/log"
 }
 
+show_embeddings() { # of the pool, on a map: what pretraining has learned where there are no labels
+    asit-plot embedding-map --model "${init:-$exp/pretrain_0/backbone.safetensors}" --data-dir "$data/$pool" \
+        --out "$exp/embedding_map.png"
+}
+
 report() { # report TITLE [OPTION...]: the table, with more options of asit-report
     asit-report --plan "$exp/plan" --out "$results" --html "$exp/report.html" --done-dir "$done_dir" --title "$1" \
         --run-command "egs/${PWD##*/}/run.sh --seeds $seeds$(changed_options)" "${@:2}"

@@ -23,8 +23,11 @@ logger = logging.getLogger(__name__)
 NAMED = 3  # files that a message names
 
 
-def read_folders(corpus: Path) -> list[Recording]:
+def read_folders(corpus: Path, labelled: bool = True) -> list[Recording]:
     """All recordings below a folder, with one line that says how it was read and others about what was left out.
+
+    Args:
+        labelled: else folders mean nothing, and all recordings are in the pool.
 
     Raises:
         AsitError: no recordings, one outside the folders of labels, links that lead nowhere, a folder that cannot be
@@ -35,8 +38,14 @@ def read_folders(corpus: Path) -> list[Recording]:
     files.tell()
     if not files.recordings:
         expected = " ".join(sorted(EXTENSIONS))
-        raise AsitError(f"{corpus}: expected recordings ({expected}) in folders of labels, found none")
+        where = " in folders of labels" if labelled else ""
+        raise AsitError(f"{corpus}: expected recordings ({expected}){where}, found none")
     parts = {path: path.relative_to(corpus).parts for path in files.recordings}
+    if not labelled:
+        return [
+            Recording(str(path), (), split=UNLABELLED, name="-".join((*names[:-1], path.stem)))
+            for path, names in parts.items()
+        ]
     sets = _sets({p[0] for p in parts.values() if len(p) > 1}, corpus)
     labels, found = Labels(), []
     for path, names in parts.items():

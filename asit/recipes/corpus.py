@@ -21,13 +21,17 @@ from asit.recipes.recording import Recording, classes_of, with_ids
 from asit.recipes.sets import EVERYTHING, UNLABELLED, check_complete, sets_of, split_by_itself
 
 __all__ = ["Recording", "read_corpus", "sets_of", "split_by_itself", "write_sets"]
+GIVEN = "given"
+LABELS = (GIVEN, "none")
+ABOUT_LABELS = "given: by folders or the CSV file; none: all recordings are for pretraining, and nothing is fine-tuned"
 
 
-def read_corpus(corpus: str, columns: str = "") -> list[Recording]:
+def read_corpus(corpus: str, columns: str = "", labels: str = GIVEN) -> list[Recording]:
     """All recordings of a folder of class folders or of a CSV file; every one has a split or a fold.
 
     Args:
         columns: which columns a CSV file with other names has, ``path=filename,label=category``.
+        labels: "none": the pool has all recordings, of a folder those at any depth, and there is no other set.
 
     Raises:
         AsitError: no such corpus, no recordings, what the layout's reader refuses, one class only, sets without one to
@@ -37,18 +41,20 @@ def read_corpus(corpus: str, columns: str = "") -> list[Recording]:
     if path.is_dir() and columns:
         raise AsitError(f"--columns: {corpus} is a folder; only a CSV file has columns")
     if path.is_dir():
-        found = read_folders(path)
+        found = read_folders(path, labels == GIVEN)
     elif path.is_file():
-        found = read_csv(path, columns)
+        found = read_csv(path, columns, labels == GIVEN)
     else:
         raise AsitError(f"{corpus}: no such corpus; expected a folder of class folders or a CSV file")
     found = with_ids(found)
+    if labels != GIVEN:
+        return found
     labelled = [r for r in found if r.labels]
     classes = classes_of(labelled)
     if len(classes) < 2 and not (classes and any(label not in classes for r in labelled for label in r.labels)):
         raise AsitError(
             f"{corpus}: expected at least two classes, found {', '.join(classes) or 'none'}; add recordings of "
-            "another, or in a CSV file clips with the label '-', which have none"
+            "another, or in a CSV file clips with the label '-', which have none; to pretrain alone, --labels none"
         )
     check_complete(labelled, corpus)
     if any(r.split or r.fold for r in labelled):

@@ -31,10 +31,11 @@ COLUMNS = ("path", "label", "speaker", "split", "fold")
 DELIMITERS = (",", ";", "\t")
 
 
-def read_csv(table: Path, columns: str = "") -> list[Recording]:
+def read_csv(table: Path, columns: str = "", labelled: bool = True) -> list[Recording]:
     """All recordings of a CSV file, with one line that says how it was read.
 
     Args:
+        labelled: else labels, sets and folds mean nothing, need not be there, and all recordings are in the pool.
         columns: ``column=header,…`` for headers with other names; ``column=`` leaves a column out; a value with
             ``{header}`` is put together from several.
 
@@ -46,7 +47,8 @@ def read_csv(table: Path, columns: str = "") -> list[Recording]:
     delimiter = max(DELIMITERS, key=lambda d: len(_first(text, d)))
     rows = _rows(table, text, delimiter)
     head = [name.strip() for name in next(rows, (1, []))[1]]
-    where_of = _mapping(head, columns, f"{table}:1")
+    where_of = _mapping(head, columns, f"{table}:1", ("path", "label") if labelled else ("path",))
+    where_of = where_of if labelled else {k: v for k, v in where_of.items() if k in ("path", "speaker")}
     labels, found, lines = Labels(), [], dict[str, int]()
     sets: set[str] = set()
     for number, row in rows:
@@ -69,13 +71,13 @@ def read_csv(table: Path, columns: str = "") -> list[Recording]:
         if fold:
             plain_name(fold, f"{where}: fold")
         name = str(Path(values["path"]).with_suffix(""))
-        label = _labels(values["label"], labels, where)
+        label = _labels(values.get("label", ""), labels, where)
         found.append(Recording(path, label, values.get("speaker", ""), split, fold, name))
     one_name_each(sets, str(table))
     separator = {",": "commas", ";": "semicolons", "\t": "tabs"}[delimiter]
     shown = ", ".join(name if name == template else f"{name} from {template}" for name, template in where_of.items())
     logger.warning("%s: read as a table separated by %s; columns %s; %s", table, separator, shown, labels.told())
-    return _with_places(found, str(table))
+    return _with_places(found, str(table)) if labelled else [replace(r, split=UNLABELLED) for r in found]
 
 
 def csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
@@ -119,7 +121,7 @@ def _rows(table: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[st
         csv.field_size_limit(limit)
 
 
-def _mapping(head: Sequence[str], columns: str, where: str) -> dict[str, str]:
+def _mapping(head: Sequence[str], columns: str, where: str, needed: Sequence[str]) -> dict[str, str]:
     """Column -> header, or text with ``{header}`` in it."""
     found = {name: text for name in COLUMNS for text in head if text.lower() == name}
     if len(set(head)) != len(head):
@@ -142,7 +144,7 @@ def _mapping(head: Sequence[str], columns: str, where: str) -> dict[str, str]:
                 raise AsitError(f"{where}: --columns {part}: no column '{used}': {nearest(used, head)}")
         found[name] = text
     found = {name: text for name, text in found.items() if text}
-    for name in ("path", "label"):
+    for name in needed:
         if name not in found:
             raise AsitError(
                 f"{where}: expected a header with the column '{name}', found {', '.join(head) or 'none'}; rename "

@@ -19,7 +19,7 @@ from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.io.audio import audio_info
 from asit.models import shipped
-from asit.recipes.corpus import Recording, read_corpus, sets_of
+from asit.recipes.corpus import ABOUT_LABELS, GIVEN, LABELS, Recording, read_corpus, sets_of
 from asit.recipes.recording import classes_of, is_tagging
 
 TOP_RATE = 16000  # Hz; recordings of higher rates are resampled
@@ -42,6 +42,7 @@ class NewRecipeSettings(Options):
     columns: str = option(
         "", "columns of a CSV file with other names, path=audio/{filename}.wav,label=category; others are left out"
     )
+    labels: str = option(GIVEN, ABOUT_LABELS, LABELS)
     preset: str = option(
         "",
         "what the labels tell apart: words (crops hold most words whole, the order of sounds counts), speakers or "
@@ -130,7 +131,7 @@ def new_recipe(settings: NewRecipeSettings) -> str:
         raise AsitError(f"{recipe}: is there already; choose another --name or remove it")
     if not Path(settings.template, "run.sh").is_file():
         raise AsitError(f"{settings.template}: no run.sh; start this where asit is, or name the folder with --template")
-    recordings = read_corpus(str(Path(settings.corpus).absolute()), settings.columns)
+    recordings = read_corpus(str(Path(settings.corpus).absolute()), settings.columns, settings.labels)
     sets, found = sets_of(recordings), survey(recordings)
     made = recipe.with_name(f"{recipe.name}.tmp")
     shutil.rmtree(made, ignore_errors=True)
@@ -178,11 +179,14 @@ def _fill_in(
     words = ", ".join(f"{key}: {value}" for key, value in quoted.items())
     systems = f", systems: [pretrained, {WEIGHTS}, scratch, baseline]" if front_end else ""
     run = f"runs:\n  - {{task: {settings.name}, {words}, config: finetune.yaml{systems}}}\n"
+    if settings.labels != GIVEN:
+        head, run = "# Nothing is fine-tuned: there are no labels.\n", "runs: []\n"
     (recipe / "conf/runs.yaml").write_text(head + run, encoding="utf-8")
     script = recipe / "run.sh"
     text = script.read_text(encoding="utf-8")
     corpus = str(Path(settings.corpus).absolute())
-    for name, value in (("corpus", corpus), ("columns", settings.columns)):
+    unlabelled = settings.labels if settings.labels != GIVEN else ""
+    for name, value in (("corpus", corpus), ("columns", settings.columns), ("labels", unlabelled)):
         if set(value) & set('"$`\\\n'):
             raise AsitError(f"{value}: quotes, $, backslashes or line breaks cannot be written into run.sh; rename it")
         text = _default(text, name, f'"{value}"') if value else text
@@ -202,7 +206,7 @@ def _fit(conf: Path, sets: dict[str, list[Recording]], found: Survey) -> list[st
         _set(conf / "pretrain.yaml", short_clips="pad")
         pools = [len(rows) for name, rows in sets.items() if name.startswith("pool")]
         told.append(f"clips are shorter than the shortest crop, {SHORTEST} frames: pretraining pads them")
-    for name, clips in (("pretrain", min(pools)), ("finetune", min(trained))):
+    for name, clips in (("pretrain", min(pools)), *([("finetune", min(trained))] if trained else [])):
         path = conf / f"{name}.yaml"
         batch = int(yaml.safe_load(path.read_text(encoding="utf-8"))["batch_size"])
         if clips < batch:
@@ -251,7 +255,9 @@ def _told(
         f"front end: {found.rate} Hz; crops of {found.global_frames} frames of 10 ms, {found.crop_frames(preset)} to "
         "fine-tune",
     ]
-    if fits:
+    if fits and not labels:
+        lines.append(f'{WEIGHTS} fits: its front end is taken; --pretrain-args "--init {WEIGHTS}" goes on from it')
+    elif fits:
         lines.append(
             f"{WEIGHTS} fits: its front end is taken, and runs are also started from it (--init {WEIGHTS}: only)"
         )

@@ -130,7 +130,7 @@ def read_plan(path: str) -> Plan:
     """Read ``conf/runs.yaml``.
 
     Raises:
-        AsitError: an unknown or missing name, an unknown system, no run, a configuration that is not there, two runs
+        AsitError: an unknown or missing name, an unknown system, a configuration that is not there, two runs
             that would share a folder.
     """
     content = read_yaml(path)
@@ -138,8 +138,10 @@ def read_plan(path: str) -> Plan:
         if name not in NAMES:
             raise AsitError(f"{place}: unknown name '{name}': {nearest(name, NAMES)}")
     rows, place = content.get("runs", ([], path))
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise AsitError(f"{place}: expected 'runs' to be a list of runs, each with task, train, test and config")
+    if not isinstance(rows, list) or "runs" not in content or not all(isinstance(row, dict) for row in rows):
+        raise AsitError(
+            f"{place}: expected 'runs' to be a list of runs, each with task, train, test and config; [] for none"
+        )
     draws, draws_place = content.get("draws", (1, path))
     if not isinstance(draws, int) or draws < 1:
         raise AsitError(f"{draws_place}: expected 'draws' to be a number of at least 1, found {draws!r}")

@@ -76,7 +76,9 @@ def results(settings: Settings) -> str:
         parts += [section(other, _ours(other, own, settings)) for other in published if other.task == table]
     if runs:
         parts.append(_origin([run for _, run in runs], settings))
-    if settings.done_dir and runs:
+    elif settings.plan:
+        parts.append("Pretraining alone: no run is planned, so there is nothing to score.")
+    if settings.done_dir and (runs or settings.plan):
         parts.append(_minutes(settings.done_dir))
     return "\n\n".join(parts) + "\n"
 
@@ -87,7 +89,7 @@ def collect(settings: Settings) -> list[tuple[Path, Record]]:
     Raises as :func:`results`.
     """
     paths = metrics_of(settings.plan, *settings.exp_dirs)
-    if not paths and not settings.published:
+    if not paths and not settings.published and not settings.plan:
         where = ", ".join(settings.plan or settings.exp_dirs)
         raise AsitError(f"{where}: expected metrics.json files below it, found none; run the scoring stage")
     runs: list[tuple[Path, Record]] = []

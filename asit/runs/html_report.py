@@ -22,6 +22,7 @@ from asit.recipes.results import Settings, collect, results, row_of
 from asit.runs.curves import Run, curves_figure, runs_below
 from asit.runs.wrong_clips import MOST_SECONDS, often_wrong, wrong_of
 
+EMBEDDING_MAP = "embedding_map.png"  # which recipes without labels make
 MOST_RUNS = 60  # shown one by one
 MOST_ERRORS = 10  # listed of each
 MOST_CLASSES = 200  # in its table
@@ -45,6 +46,7 @@ def write_html(settings: Settings) -> str:
         results=_as_html(results(settings)),
         curves=_curves(trainings),
         reconstructions=_reconstructions(settings, trainings),
+        embedding_map=_picture(_home(settings) / EMBEDDING_MAP),
         wrong=often_wrong(runs, settings.table_tag),
         wrong_seconds=MOST_SECONDS,
         runs=[_run(path, record, settings) for path, record in runs[:MOST_RUNS]],
@@ -113,9 +115,14 @@ def _reconstructions(settings: Settings, trainings: Sequence[Run]) -> list[tuple
     return found[:3]
 
 
+def _picture(path: Path) -> str:
+    """The data URI of a PNG file, or nothing."""
+    return _png(path.read_bytes()) if path.is_file() else ""
+
+
 def _run(path: Path, record: Record, settings: Settings) -> dict[str, Any]:
     folder = path.parent
-    confusion, per_class = folder / "confusion.png", folder / "per_class.csv"
+    per_class = folder / "per_class.csv"
     rows: list[list[str]] = []
     if per_class.is_file():
         with per_class.open(encoding="utf-8", newline="") as stream:
@@ -129,7 +136,7 @@ def _run(path: Path, record: Record, settings: Settings) -> dict[str, Any]:
         "clips": record.clips,
         "expected": record.expected,
         "train_clips": record.train_clips,
-        "confusion": _png(confusion.read_bytes()) if confusion.is_file() else "",
+        "confusion": _picture(folder / "confusion.png"),
         "classes": rows[: MOST_CLASSES + 1],
         "more_classes": max(0, len(rows) - 1 - MOST_CLASSES),
         "wrong": wrong[:MOST_ERRORS],

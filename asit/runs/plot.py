@@ -33,7 +33,9 @@ class Settings(Options):
     what: str = option("spectrogram", "the picture", WHAT, positional=True)
     model: str = option("", "model.safetensors, backbone.safetensors or asit-tiny; of curves none")
     wav: tuple[str, ...] = option((), "the recording; of embedding-map many, as for asit-predict, by their folders")
-    data_dir: str = option("", "for embedding-map in place of --wav: data directory with features and utt2label")
+    data_dir: str = option(
+        "", "for embedding-map in place of --wav: data directory with features, and with utt2label for colours"
+    )
     exp: str = option("", "for curves: folder of an experiment, or of one run")
     out: str = option(REQUIRED, "PNG file to write")
     layer: int = option(-1, "block of attention, or after which embeddings are taken; -1: the last")
@@ -87,7 +89,8 @@ def _map(embedder: Embedder, settings: Settings, failed: list[str] | None) -> tu
     def feats() -> Iterator[np.ndarray]:
         if settings.data_dir:
             features = embedder.open(settings.data_dir)
-            known = DataDir(settings.data_dir).utt2label
+            data = DataDir(settings.data_dir)
+            known = data.utt2label if os.path.isfile(data.file("utt2label")) else {}
             for number, utt in enumerate(features.utts):
                 labels.append(",".join(known.get(utt, ())))
                 yield features.read(number)

@@ -13,6 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . "$tools/training.sh" # options and stages that recipes share
 corpus=corpus                       # the recordings as they come: a folder or a CSV file
 columns=""                          # of a CSV file with other names: path=audio/{filename}.wav,label=category
+labels=given                        # none: all recordings are for pretraining, and nothing is fine-tuned
 pool=pool                           # set to pretrain on; its labels are not used; with folds: pool_fold{fold}
 nj=4                                # jobs at a time: features, fine-tuning, scoring
 ngpu=0                              # GPUs of each training; 0: CPU
@@ -28,7 +29,7 @@ sets=() && list_runs sets --runs "$runs" --pool "$pool" --list all
 labelled=() && list_runs labelled --runs "$runs" --list labelled
 
 if begin 0 data "Data directories from the corpus" local/prepare.py "$corpus" -- data/all/wav.scp; then
-    local/prepare.py --corpus "$corpus" --columns "$columns" --data data
+    local/prepare.py --corpus "$corpus" --columns "$columns" --labels "$labels" --data data
     for set in "${sets[@]}"; do asit-validate-data-dir --data-dir "data/$set"; done
     for set in "${labelled[@]}"; do cut -d " " -f 2- "data/$set/utt2label" | sort | uniq -c | sed "s|^|data/$set|"; done
 fi
@@ -58,6 +59,7 @@ if begin 5 score "Score on the test sets; trivial baseline"; then
 fi
 
 if begin 6 report "The table" -- "$results"; then
+    [[ $labels != none ]] || show_embeddings
     report "Results"
 fi
 finish

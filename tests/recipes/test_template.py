@@ -100,6 +100,20 @@ def test_an_experiment_differs_in_what_it_was_given(recipe: Path) -> None:
     assert re.search(r"^\| `lr` \| [^|]+ \| 0.003 \|", shown, re.M)
 
 
+def test_without_labels_it_ends_with_what_can_be_looked_at(recipe: Path, tmp_path: Path) -> None:
+    """Reconstructions and a map of embeddings in place of a table."""
+    alone = tmp_path / "alone"
+    shutil.copytree(recipe, alone, ignore=shutil.ignore_patterns("exp", "data", "fbank"))
+    (alone / "conf/runs.yaml").write_text("runs: []\n")
+    run(alone, "./run.sh", "--corpus", "downloads/my corpus", "--labels", "none", "--nj", "2")
+    assert sorted(path.name for path in (alone / "data").iterdir()) == ["all", "pool"]
+    assert not list((alone / "exp").glob("*/model.safetensors"))
+    assert "no run is planned" in (alone / "exp/RESULTS.md").read_text()
+    page = (alone / "exp/report.html").read_text()
+    assert page.count("data:image/png") == 3  # curves, reconstruction, map
+    assert '<section id="map">' in page
+
+
 def commands_of(document: Path) -> list[str]:
     """The shell commands of a document that stand in its tables or blocks behind a mark ``<!-- run -->``."""
     text = document.read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from asit.config import Options, option, parse
 from asit.errors import command
-from asit.recipes.corpus import Recording, read_corpus, write_sets
+from asit.recipes.corpus import ABOUT_LABELS, GIVEN, LABELS, Recording, read_corpus, write_sets
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class PrepareSettings(Options):
 
     corpus: str = option("corpus", "folder of class folders, or a CSV file (path,label[,speaker,split,fold])")
     columns: str = option("", "columns of a CSV file with other names, path=audio/{filename}.wav,label=category")
+    labels: str = option(GIVEN, ABOUT_LABELS, LABELS)
     data: str = option("data", "folder to write the data directories into")
 
 
@@ -30,7 +31,7 @@ def recordings(settings: PrepareSettings) -> Iterable[Recording]:
     ``labels`` is a tuple, empty for clips that serve for pretraining only, ``("-",)`` for clips with none of the tags;
     ``speaker`` may be empty; ``split`` is train, valid, test or another set's name.
     """
-    return read_corpus(settings.corpus, settings.columns)
+    return read_corpus(settings.corpus, settings.columns, settings.labels)
 
 
 @command

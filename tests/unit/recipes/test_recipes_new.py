@@ -13,14 +13,15 @@ from asit.config import from_dict, to_dict
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.models import model_file
+from asit.recipes.corpus import read_corpus
 from asit.recipes.new import NewRecipeSettings, new_recipe
 from asit.recipes.plan import read_plan, sets
 
 TEMPLATE = str(Path(__file__).parents[3] / "egs" / "TEMPLATE")
 
 
-def make(tmp_path, corpus, name: str = "mine", preset: str = "") -> Path:
-    own = {"name": name, "corpus": str(corpus), "preset": preset}
+def make(tmp_path, corpus, name: str = "mine", **options: str) -> Path:
+    own = {"name": name, "corpus": str(corpus), **options}
     settings = NewRecipeSettings(**own, template=TEMPLATE, egs_dir=str(tmp_path / "my egs"))
     (tmp_path / "my egs").mkdir(exist_ok=True)
     new_recipe(settings)
@@ -159,3 +160,27 @@ def test_what_is_refused(tmp_path) -> None:
     with pytest.raises(AsitError, match="cannot be split"):
         make(tmp_path, tmp_path / "other", "other")
     assert not (tmp_path / "my egs" / "other").exists()
+
+
+@pytest.mark.parametrize("kind", ["flat", "deep", "table"])
+def test_recordings_without_labels_are_a_pool(tmp_path, kind) -> None:
+    """All of them, wherever they are; nothing is planned but pretraining."""
+    corpus, paths = tmp_path / "wavs", [f"{i}.wav" for i in range(4)]
+    if kind == "deep":
+        paths = [f"train/2024/{path}" for path in paths[:2]] + paths[2:]
+    for path in paths:
+        write(corpus / path, 16000, 1.0)
+    if kind == "table":
+        (corpus / "table.csv").write_text("path,split\n" + "".join(f"{path},test\n" for path in paths))
+        corpus = corpus / "table.csv"
+    recipe = make(tmp_path, corpus, labels="none")
+    assert default(recipe, "labels") == '"none"'
+    plan = read_plan(str(recipe / "conf/runs.yaml"))
+    assert plan.runs == ()
+    assert (sets(plan, "pool"), sets(plan, "pool", "labelled")) == (["pool"], [])
+    found = read_corpus(str(corpus), labels="none")
+    assert sorted(Path(r.path).name for r in found) == ["0.wav", "1.wav", "2.wav", "3.wav"]
+    assert {(r.labels, r.split) for r in found} == {((), "pool")}
+    if kind != "table":
+        with pytest.raises(AsitError, match=r"in folders of labels|move it into a label's folder"):
+            read_corpus(str(corpus))
