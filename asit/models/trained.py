@@ -25,6 +25,7 @@ from asit.layers.pos_embed import fit_positions
 from asit.models import former, model_file
 from asit.models.classifier import Classifier, HeadSettings
 
+IN_CLASSIFIER = "backbone."  # begins the names of a backbone's arrays in a fine-tuned model
 MOST_FRAMES, MOST_MELS = 1_000_000, 10_000  # of a network's input: nearly three hours; a hundred times what is usual
 
 
@@ -74,20 +75,26 @@ class TrainedModel:
 def load_backbone(
     path: str, *, from_scratch: bool, drop_path: float | None, crop_frames: int, time_stride: int = 0
 ) -> Backbone:
-    """The backbone of ``backbone.safetensors``, its position table fitted to crops of ``crop_frames`` and to patches
-    every ``time_stride`` frames (0: as they are).
+    """The backbone of ``backbone.safetensors``, or of a fine-tuned ``model.safetensors``, its position table fitted to
+    crops of ``crop_frames`` and to patches every ``time_stride`` frames (0: as they are).
 
     With ``from_scratch`` only architecture, front end and statistics are taken and the weights are random, so
     that two runs differ in nothing else.
 
     Raises:
-        AsitError: not a backbone file, or weights that do not fit its settings.
+        AsitError: another kind of file, or weights that do not fit its settings.
     """
     tensors, metadata = model_file.load(path)
-    _expect_kind(path, metadata, "backbone", "give the backbone.safetensors of a pretraining run")
+    _expect_kind(path, metadata, ("backbone", "classifier"), "give a pretraining run's backbone.safetensors")
+    tuned = metadata["kind"] == "classifier"
+    if tuned:  # its head is left: other labels are to be told apart
+        tensors = {n.removeprefix(IN_CLASSIFIER): t for n, t in tensors.items() if n.startswith(IN_CLASSIFIER)}
     facts = _Facts(path, metadata)
     module, settings, front_end = facts.module, facts.settings, facts.front_end
-    provenance = facts.of("provenance", dict) if "provenance" in metadata else {}
+    told = "pretraining" if tuned else "provenance"
+    provenance = facts.of(told, dict) if told in metadata else {}
+    if tuned:
+        provenance = {**provenance, "fine_tuned": facts.of("task", str)}
     facts.check_sizes(module.build, tensors)
     if drop_path is not None:
         settings = dataclasses.replace(settings, drop_path=drop_path)
@@ -142,7 +149,7 @@ def load_model(path: str, device: torch.device | None = None) -> TrainedModel:
         AsitError: not a fine-tuned model, or weights that do not fit its settings.
     """
     tensors, metadata = model_file.load(path)
-    _expect_kind(path, metadata, "classifier", "give the model.safetensors of asit-finetune")
+    _expect_kind(path, metadata, ("classifier",), "give the model.safetensors of asit-finetune")
     facts = _Facts(path, metadata)
     with facts.named():
         component = registry.load("tasks", facts.of("task", str))
@@ -261,10 +268,10 @@ def fits(name: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor])
     return name in expected and name in found and expected[name].shape == found[name].shape
 
 
-def _expect_kind(path: str, metadata: Mapping[str, Any], kind: str, remedy: str) -> None:
+def _expect_kind(path: str, metadata: Mapping[str, Any], kinds: tuple[str, ...], remedy: str) -> None:
     found = metadata.get("kind", "nothing")
-    if found != kind:
-        raise AsitError(f"{path}: expected a file of kind '{kind}', found '{excerpt(found)}'; {remedy}")
+    if found not in kinds:
+        raise AsitError(f"{path}: expected a file of kind '{kinds[0]}', found '{excerpt(found)}'; {remedy}")
 
 
 def _load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: str) -> None:

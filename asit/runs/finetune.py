@@ -39,7 +39,12 @@ class Settings(Options):
     train_dir: str = option(REQUIRED, "data directory to train on; its labels.txt lists the classes", free=True)
     valid_dir: str = option("", "data directory that selects the weights; empty: the last ones are kept", free=True)
     out_dir: str = option(REQUIRED, "where checkpoints, logs and model.safetensors go", free=True)
-    init: str = option(REQUIRED, "backbone.safetensors: architecture, front end, mean and std, and weights", free=True)
+    init: str = option(
+        REQUIRED,
+        "backbone.safetensors, weights that ship, or a fine-tuned model, whose head is left: architecture, front end, "
+        "mean and std, and weights",
+        free=True,
+    )
     from_scratch: bool = option(False, "start from random weights; all else still comes from the file")
     train_stats: bool = option(
         False, "normalise with <train-dir>/stats.yaml instead of the backbone's mean and deviation (AST, EAT)"

@@ -328,7 +328,7 @@ def test_sharing_features(refused, home) -> None:
         ("pretrain", [*PRETRAIN, "--config", "conf/gone.yaml"], 1, "conf/gone.yaml: cannot read"),
         ("finetune", [*FINETUNE, "--init", "exp/gone"], 1, "exp/gone: no such model file"),
         ("finetune", [*FINETUNE, "--init", "conf/fbank.yaml"], 1, "conf/fbank.yaml"),
-        ("finetune", [*FINETUNE, "--init", "exp/task/model.safetensors"], 1, "expected a file of kind 'backbone'"),
+        ("finetune", [*FINETUNE, "--init", "exp/pretrain/backbone.heads.safetensors"], 1, "found 'heads'"),
         ("finetune", [*FINETUNE, "--tags", "seed"], 1, "expected name=value, found 'seed'"),
         ("finetune", [*FINETUNE, "--crop-frames", "4"], 1, "frames"),
         ("finetune", [*FINETUNE, "--layer-decay", "0"], 2, "--layer-decay: expected"),

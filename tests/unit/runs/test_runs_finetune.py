@@ -26,6 +26,7 @@ from asit.kaldi.ark import read_vector
 from asit.kaldi.data_dir import DataDir
 from asit.kaldi.table import read_table
 from asit.models import model_file
+from asit.models.classifier import HeadSettings
 from asit.models.trained import load_backbone, load_model
 from asit.recipes import record
 from asit.runs.baseline import Settings as BaselineSettings
@@ -317,8 +318,24 @@ def test_baseline_has_the_form_of_an_evaluation(corpus, tmp_path):
 def test_wrong_kinds_of_file_are_named(corpus, trained):
     with pytest.raises(AsitError, match="expected a file of kind 'classifier', found 'backbone'"):
         load_model(corpus.init)
-    with pytest.raises(AsitError, match="expected a file of kind 'backbone', found 'classifier'"):
-        load_backbone(str(trained / "model.safetensors"), from_scratch=False, drop_path=None, crop_frames=0)
+    heads = trained.parent / "backbone.heads.safetensors"
+    model_file.save(heads, {}, {"kind": "heads"})
+    with pytest.raises(AsitError, match="expected a file of kind 'backbone', found 'heads'"):
+        load_backbone(str(heads), from_scratch=False, drop_path=None, crop_frames=0)
+
+
+def test_a_fine_tuned_model_is_fine_tuned_further(corpus, trained, tmp_path):
+    """Its backbone goes on, its head does not; the new model tells of both."""
+    first = str(trained / "model.safetensors")
+    settings = corpus.finetune_settings(tmp_path / "further", head=HeadSettings(freeze_backbone=True))
+    finetune(dataclasses.replace(settings, init=first))
+    before, after = (model_file.load(path)[0] for path in (first, tmp_path / "further/model.safetensors"))
+    of_backbone = [name for name in before if name.startswith("backbone.")]
+    assert len(of_backbone) > 20
+    assert all(torch.equal(before[name], after[name]) for name in of_backbone)
+    assert not torch.equal(before["head.weight"], after["head.weight"])
+    facts = model_file.load_metadata(tmp_path / "further/model.safetensors")
+    assert facts["pretraining"]["fine_tuned"] == "classification"
 
 
 def test_class_weights_make_classes_equally_frequent():
