@@ -165,11 +165,12 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     assert len(text.splitlines()) <= 150
 
 
-def test_the_picture_of_the_results_is_up_to_date() -> None:
+def test_picture_and_page_of_the_results_are_up_to_date() -> None:
     results = load(ROOT / "tools/dev/document_results.py")
     assert Image.open(results.PICTURE).text["Description"] == repr(results.all_tables()), (
         "run tools/dev/document_results.py"
     )
+    assert results.PAGE.read_text(encoding="utf-8") == results.page(results.all_tables())
 
 
 def test_the_picture_takes_the_tables_as_they_are_written() -> None:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""docs/results.png: what pretraining gains in the recipes that have been run, by the number of labelled clips.
+"""docs/results.png and docs/results.md: what pretraining gains in the recipes that have been run, by the number of
+labelled clips, and what it took.
 
 Reads the tables of egs/*/RESULTS.md; the picture carries the numbers it shows, so that a test sees when they differ.
 """
@@ -21,7 +22,29 @@ from asit.errors import AsitError, command
 from asit.recipes.plan import read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
-PICTURE = ROOT / "docs/results.png"
+PICTURE, PAGE = ROOT / "docs/results.png", ROOT / "docs/results.md"
+HEAD = """# Results
+
+Written by `tools/dev/document_results.py` from the tables of `egs/*/RESULTS.md`, which recipes write. Each is on clips
+by speakers, kits or folds that were in no training; mean ± sample standard deviation over seeds (of ESC-50 and ESC-10:
+over the five folds). Published systems are beside ours in [egs/README.md](../egs/README.md); what to do with a corpus of
+yours is in [small_corpus.md](small_corpus.md).
+
+![Accuracy or mAP of networks with and without pretraining and of a baseline, by labelled clips](results.png)
+
+## What pretraining gains
+
+*Gain* is the better of the pretrained systems over random weights, with the deviations of both added as errors are; a
+gain that does not exceed it is in brackets.
+"""
+COST = """
+Drums lose: their pretraining, 1,200 updates on 31 minutes, is that of before the mean of a clip was looked at, and its
+settings were those of speech ([egs/drums](../egs/drums/README.md)).
+
+## What it took
+
+All runs of a recipe together, tries not counted. Minutes are those of the stages' last starts.
+"""
 SYSTEMS = {
     "pretrained": ("#0072b2", "o"),
     "asit-tiny": ("#009e73", "D"),
@@ -32,9 +55,9 @@ SYSTEMS = {
 
 @dataclass(frozen=True)
 class ResultsSettings(Options):
-    """Draw docs/results.png, or check that it shows the numbers of egs/*/RESULTS.md."""
+    """Write docs/results.png and docs/results.md, or check that they show the numbers of egs/*/RESULTS.md."""
 
-    check: bool = option(False, "draw nothing; fail when the picture would show other numbers")
+    check: bool = option(False, "write nothing; fail when picture or page would show other numbers")
 
 
 @dataclass(frozen=True)
@@ -108,6 +131,49 @@ def draw(found: list[Table]) -> pyplot.Figure:
     return figure
 
 
+def gain(values: dict[str, tuple[tuple[float, float] | None, ...]], place: int) -> str:
+    """The best pretrained system over random weights, with so many labels.
+
+    >>> gain({"pretrained": ((91.6, 1.3),), "asit-tiny": ((94.8, 0.9),), "from scratch": ((88.4, 3.1),)}, 0)
+    '+6.4 ± 3.2'
+    >>> gain({"pretrained": ((89.0, 1.0),), "from scratch": ((88.4, 3.1),)}, 0)
+    '(+0.6 ± 3.3)'
+    """
+    tried = [values[name][place] for name in ("pretrained", "asit-tiny") if name in values and values[name][place]]
+    scratch = values["from scratch"][place]
+    if not tried or not scratch:
+        return ""
+    best, spread = max(tried)
+    width = (spread**2 + scratch[1] ** 2) ** 0.5
+    text = f"{best - scratch[0]:+.1f} ± {width:.1f}"
+    return text if abs(best - scratch[0]) > width else f"({text})"
+
+
+def cost(recipe: str) -> str:
+    """A row of the second table: hardware, minutes, runs and revision, as RESULTS.md has them."""
+    text = (ROOT / "egs" / recipe / "RESULTS.md").read_text(encoding="utf-8")
+    names = ("CPU", "cores", "runs", "git revision")
+    found = [re.search(rf"^- {name}: (.*)$", text, re.MULTILINE) for name in names]
+    found.insert(2, re.search(r"^\| all \| ([\d.]+) \|$", text, re.MULTILINE))
+    cpu, cores, *rest = (match[1] if match else "unknown" for match in found)
+    return f"| [{recipe}](../egs/{recipe}/RESULTS.md) | {cpu}, {cores} cores | {' | '.join(rest)} |"
+
+
+def page(found: list[Table]) -> str:
+    """docs/results.md."""
+    columns = [*SYSTEMS]
+    lines = [HEAD, "| task | labelled clips | " + " | ".join(columns) + " | gain |", "|---" * (len(columns) + 3) + "|"]
+    for table in found:
+        for place, clips in enumerate(table.clips):
+            name = f"[{table.recipe}](../egs/{table.recipe}/README.md): {table.task}, {table.metric} in %" * (not place)
+            points = [table.values[system][place] if system in table.values else None for system in columns]
+            cells = [f"{point[0]:.1f} ± {point[1]:.1f}" if point else "" for point in points]
+            lines.append("| " + " | ".join([name, str(clips), *cells, gain(table.values, place)]) + " |")
+    lines += [COST, "| recipe | hardware | minutes | runs | revision |", "|---|---|---|---|---|"]
+    lines += [cost(recipe) for recipe in sorted({table.recipe for table in found})]
+    return "\n".join(lines) + "\n"
+
+
 @command
 def main() -> None:
     """Entry point."""
@@ -115,8 +181,12 @@ def main() -> None:
     found = all_tables()
     if not settings.check:
         draw(found).savefig(PICTURE, dpi=110, metadata={"Description": repr(found)})
-    elif not PICTURE.exists() or Image.open(PICTURE).text.get("Description") != repr(found):
+        PAGE.write_text(page(found), encoding="utf-8")
+        return
+    if not PICTURE.exists() or Image.open(PICTURE).text.get("Description") != repr(found):
         raise AsitError(f"{PICTURE}: shows other numbers than egs/*/RESULTS.md; run tools/dev/document_results.py")
+    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page(found):
+        raise AsitError(f"{PAGE}: shows other numbers than egs/*/RESULTS.md; run tools/dev/document_results.py")
 
 
 if __name__ == "__main__":
