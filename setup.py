@@ -10,6 +10,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 ONNX = ["onnx>=1.17", "onnxscript>=0.3"]  # what torch.onnx.export takes
 PARQUET = ["pyarrow>=16"]
+DEMO = ["flask>=3.1", "waitress>=3.0"]  # flask 3.1 checks the Host of a request
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "asit/__init__.py").read_text()).group(1)
 
 
@@ -28,7 +29,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["asit", "asit.*"]),
-    package_data={"asit": ["weights/*", "runs/*.html"]},
+    package_data={"asit": ["weights/*", "runs/pages/*"]},
     entry_points={"console_scripts": console_scripts()},
     install_requires=[
         "torch>=2.4",
@@ -53,6 +54,7 @@ setup(
         "torchaudio": ["torchaudio>=2.4"],
         "onnx": ONNX,
         "parquet": PARQUET,
+        "demo": DEMO,
         "export": [
             "timm>=1.0.16",
             "transformers>=4.50",
@@ -71,6 +73,7 @@ setup(
             "onnxruntime>=1.20",
             *ONNX,
             *PARQUET,
+            *DEMO,
         ],
     },
 )

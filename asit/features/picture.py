@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 from typing import Any, NamedTuple
 
@@ -51,6 +53,18 @@ def pixels(figure: Any) -> np.ndarray:
     """A figure as uint8 (H, W, 3)."""
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+
+
+def png(figure: Any) -> bytes:
+    """A figure as the content of a PNG file."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()
+
+
+def data_uri(image: bytes) -> str:
+    """A PNG as an address that holds it, for pages of one file."""
+    return "data:image/png;base64," + base64.b64encode(image).decode("ascii")
 
 
 def save(figure: Any, path: str | os.PathLike[str]) -> None:

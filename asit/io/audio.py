@@ -88,10 +88,12 @@ def resampled(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     return np.ascontiguousarray(soxr.resample(samples, rate, wanted, quality=_QUALITY), dtype=np.float32)
 
 
-def audio_info(path: str | os.PathLike[str], utt: str | None = None) -> tuple[int, int, int]:
+def audio_info(
+    path: str | os.PathLike[str], utt: str | None = None, *, data: bytes | None = None
+) -> tuple[int, int, int]:
     """(samples per channel, rate in Hz, channels) of a file, as :func:`read_audio` finds them.
 
-    From its head alone, without decoding, unless that does not tell the length.
+    From its head alone, without decoding, unless that does not tell the length. `data`: as there.
 
     Raises:
         AsitError: missing, no regular file, empty, not audio, no samples, or a head that disagrees with the content
@@ -99,9 +101,10 @@ def audio_info(path: str | os.PathLike[str], utt: str | None = None) -> tuple[in
     """
     name = os.fspath(path)
     where = f"utterance '{utt}': {name}" if utt else name
-    pipes.refuse(name, f"utterance '{utt}'" if utt else "")
+    if data is None:
+        pipes.refuse(name, f"utterance '{utt}'" if utt else "")
     with _decoding(name, where):
-        source = _content(name, where, None)
+        source = _content(name, where, data)
         with soundfile.SoundFile(source) as stream:
             rate, channels, frames = stream.samplerate, stream.channels, stream.frames
             divided = _parts(source, stream.format)

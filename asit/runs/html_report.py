@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import datetime
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import asit
 from asit.errors import AsitError
+from asit.features.picture import data_uri, png
 from asit.io.atomic import write_text
 from asit.kaldi.table import read_text
 from asit.recipes.job_list import out_dirs
@@ -39,7 +38,7 @@ def write_html(settings: Settings) -> str:
 
     runs = collect(settings)
     trainings = _trainings(settings)
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "pages")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.get_template("report.html").render(
         title=settings.title,
@@ -89,19 +88,13 @@ def _trainings(settings: Settings) -> list[Run]:
     return [run for run in found if not planned or (home / run.name).resolve() in planned]
 
 
-def _png(data: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
-
-
 def _curves(trainings: Sequence[Run]) -> list[tuple[str, str]]:
     """(what, data URI) of pretrainings and of fine-tunings."""
     found = []
     for what, pretrains in (("Pretraining: losses and the teacher's entropies", True), ("Fine-tuning", False)):
         some = [run for run in trainings if run.pretrains == pretrains]
         if some:
-            stream = io.BytesIO()
-            curves_figure(some).savefig(stream, format="png")
-            found.append((what, _png(stream.getvalue())))
+            found.append((what, data_uri(png(curves_figure(some)))))
     return found
 
 
@@ -111,13 +104,13 @@ def _reconstructions(settings: Settings, trainings: Sequence[Run]) -> list[tuple
     for run in trainings:
         images = sorted((_home(settings) / run.name / "images").glob("reconstruction.*.png"))
         if images:
-            found.append((run.name, _png(images[-1].read_bytes())))
+            found.append((run.name, data_uri(images[-1].read_bytes())))
     return found[:3]
 
 
 def _picture(path: Path) -> str:
     """The data URI of a PNG file, or nothing."""
-    return _png(path.read_bytes()) if path.is_file() else ""
+    return data_uri(path.read_bytes()) if path.is_file() else ""
 
 
 def _run(path: Path, record: Record, settings: Settings) -> dict[str, Any]:

@@ -48,9 +48,9 @@ class Model:
         path: ``model.safetensors``, ``backbone.safetensors``, or the name of weights that ship, such as "asit-tiny".
         device: "cpu", "cuda", "cuda:1".
 
-    Attributes: ``path``; ``labels`` of a classifier, else empty; ``metadata`` of the file; ``backbone``, a module,
-    and ``network``, which pools its tokens; ``task``, None of a backbone; ``fbank``, which makes its features;
-    ``front_end``, which normalises them; ``frames`` of a window.
+    Attributes: ``path``; ``labels`` of a classifier, else empty; ``hears_words``, whether it transcribes;
+    ``metadata`` of the file; ``backbone``, a module, and ``network``, which pools its tokens; ``task``, None of a
+    backbone; ``fbank``, which makes its features; ``front_end``, which normalises them; ``frames`` of a window.
 
     Raises AsitError for no such model file, a damaged one, or no such device.
     """
@@ -73,8 +73,8 @@ class Model:
         self.metadata: dict[str, Any] = embedder.metadata
         trained = self._embedder.trained
         self.task = trained.task if trained else None
-        self._hears_words = getattr(self.task, "sequence", False)
-        self.labels: list[str] = list(trained.task.labels) if trained and not self._hears_words else []
+        self.hears_words: bool = getattr(self.task, "sequence", False)
+        self.labels: list[str] = list(trained.task.labels) if trained and not self.hears_words else []
         self.network, self.front_end = self._embedder.network, self._embedder.front_end
         self.backbone = self.network.backbone
         self.fbank = Fbank(self.front_end.fbank)
@@ -181,7 +181,7 @@ class Model:
 
     def transcripts(self, clips: Iterable[np.ndarray], beam: int = 1) -> list[str]:
         """:meth:`transcribe` of log-mel features (T, F), clip by clip."""
-        if not self._hears_words:
+        if not self.hears_words:
             raise AsitError(f"{self.path}: not trained on transcripts; give a model of asit-finetune --task ctc")
         return recognition.transcripts(self.network, self.task, clips, self.front_end, beam)
 
@@ -327,7 +327,7 @@ class Model:
 
     def _scores(self, clips: Iterable[np.ndarray], scoring: str) -> np.ndarray:
         trained = self._embedder.trained
-        if self._hears_words:
+        if self.hears_words:
             raise AsitError(f"{self.path}: trained on transcripts, it has no classes; transcribe() gives text")
         if trained is None:
             raise AsitError(

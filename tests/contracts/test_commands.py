@@ -20,6 +20,7 @@ from asit.config.fields import chosen_names, flatten, is_required, kind
 COMMANDS = sorted(m.name for m in pkgutil.iter_modules(asit.bin.__path__))
 NEED_TORCH = {
     "baseline",
+    "demo",
     "embed",
     "evaluate",
     "export",
