@@ -15,7 +15,7 @@ fbank_config=conf/fbank.yaml    # options of asit-make-fbank
 compression=0                   # Kaldi's compression method of the archives, 0 (float32) to 7
 resample=false                  # convert audio of another rate than the configuration's
 allow_pipes=false               # run the commands in wav.scp; only for lists that you trust
-channel=none                    # channel to take of audio with several, counted from 0
+channel=""                      # channel of audio with several, from 0, or mix; empty: the configuration's
 
 parse_leading_options "$@"
 if ((${#words[@]} < 1 || ${#words[@]} > 3)); then
@@ -42,6 +42,6 @@ asit-split-data-dir --data-dir "$data_dir" --nj "$nj"
 job=$(job_word "$data_dir" "$log_dir" "$fbank_dir" "$fbank_config" "$compression" "$channel")
 "${back_end[@]}" "$job=1:$nj" "$log_dir/make_fbank_$name.$job.log" \
     asit-make-fbank --config "$fbank_config" --data-dir "$data_dir/split$nj/$job" --out-dir "$fbank_dir" \
-    --name "raw_fbank_$name.$job" --compression "$compression" --resample "$resample" --channel "$channel" --partial true \
-    --allow-pipes "$allow_pipes"
+    --name "raw_fbank_$name.$job" --compression "$compression" --resample "$resample" --partial true \
+    --allow-pipes "$allow_pipes" ${channel:+--channel "$channel"}
 asit-collect-feats --data-dir "$data_dir" --out-dir "$fbank_dir" --name "raw_fbank_$name" --nj "$nj"

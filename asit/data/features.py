@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asit.config import load, to_dict
+from asit.config import load
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
@@ -107,7 +107,7 @@ class Features:
         if self._checksums is not None:
             for piece in self._checksums.chunks(b"\n"):
                 digest.update(piece)
-        digest.update(json.dumps([self.stats.mean, self.stats.std, to_dict(self.front_end)]).encode())
+        digest.update(json.dumps([self.stats.mean, self.stats.std, self.front_end.of_one_channel]).encode())
         return digest.hexdigest()[:16]
 
     def _read_checksums(self) -> Strings | None:

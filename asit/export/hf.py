@@ -36,7 +36,7 @@ OUTSIDE = {
     "norm.weight": "layernorm.weight",
     "norm.bias": "layernorm.bias",
 }
-FREE = ("num_mel_bins", "subtract_mean", "dither_seed")  # of ASTFeatureExtractor, or without effect where the rest fits
+FREE = ("channel", "num_mel_bins", "subtract_mean", "dither_seed")  # of ASTFeatureExtractor, or of no effect here
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from asit.features.fbank import Fbank, FbankSettings, empty_filters
 from asit.features.torchaudio_fbank import TorchaudioFbank
 from asit.io import pipes
 from asit.io.atomic import remove, sweep, write_text
-from asit.io.audio import range_problem, read_audio
+from asit.io.audio import channel_of, range_problem, read_audio
 from asit.kaldi.ark import ArkWriter
 from asit.kaldi.data_dir import DataDir
 
@@ -51,7 +51,6 @@ class ExtractSettings(Options):
         0, "Kaldi's compression method; 0: float32, 3: two bytes a value, 5 or 2: one", tuple(range(8))
     )
     resample: bool = option(False, "convert audio of another rate to sample_rate instead of refusing it")
-    channel: int | None = option(None, "channel to take of audio with several, from 0; none refuses such audio")
     partial: bool = option(False, "leave the judgement of failures to asit-collect-feats, which sees all parts")
     backend: str = option("asit", "what computes the features; they are equal to rounding", tuple(BACKENDS))
     allow_pipes: bool = option(False, "run the commands in wav.scp, as Kaldi does; only for lists that you trust")
@@ -168,8 +167,8 @@ def remark(where: str, succeeded: int, loud: dict[str, str], fbank: FbankSetting
 
 
 def settings_text(settings: FbankSettings) -> str:
-    """The settings as YAML, in their order."""
-    return yaml.safe_dump(to_dict(settings), sort_keys=False)
+    """The settings as YAML, in their order, without those that are none."""
+    return yaml.safe_dump({k: v for k, v in to_dict(settings).items() if v is not None}, sort_keys=False)
 
 
 def write_lines(path: str, table: dict[str, str]) -> None:
@@ -189,7 +188,7 @@ def _features(clip: Clip | AsitError, fbank: Fbank, settings: ExtractSettings) -
         rate,
         clip.utt,
         resample=settings.resample,
-        channel=settings.channel,
+        channel=channel_of(settings.fbank.channel),
         start=clip.start,
         end=clip.end,
         allow_pipes=settings.allow_pipes,

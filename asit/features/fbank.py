@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.fft
 import scipy.linalg.blas
 
-from asit.config import Options, option
+from asit.config import Options, option, to_dict
 from asit.errors import AsitError
 from asit.features.cmn import subtract_mean
 from asit.features.mel import BandedProduct, mel_filters
+from asit.io.audio import channel_of
 
 EPSILON = np.float32(np.finfo(np.float32).eps)  # Kaldi's floor under every logarithm
 WINDOWS = ("hanning", "povey", "hamming", "rectangular", "blackman")
@@ -29,6 +31,9 @@ class FbankSettings(Options):
     """Log-mel front end. The names and meanings are those of Kaldi's compute-fbank-feats; the defaults are ASiT's."""
 
     sample_rate: int = option(16000, "samples per second of the waveform (Hz)", above=0)
+    channel: str | None = option(
+        None, "channel to take of audio with several, from 0; mix: their mean; none refuses such audio"
+    )
     num_mel_bins: int = option(128, "number of triangular mel filters")
     frame_length: float = option(25.0, "frame length in milliseconds")
     frame_shift: float = option(10.0, "frame shift in milliseconds")
@@ -62,6 +67,7 @@ class FbankSettings(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        channel_of(self.channel)
         nyquist = self.sample_rate / 2
         _expect(self.window_shift >= 1, "frame_shift", "at least one sample", f"{self.frame_shift:g} ms")
         _expect(self.window_size >= 2, "frame_length", "at least two samples", f"{self.frame_length:g} ms")
@@ -87,6 +93,11 @@ class FbankSettings(Options):
         )
         if not self.use_log_fbank:  # a channel multiplies energies; only to logarithms does it add
             _expect(not self.cmn_window, "cmn_window", "0 where use_log_fbank is false", self.cmn_window)
+
+    @property
+    def of_one_channel(self) -> dict[str, Any]:
+        """What the features depend on once a channel is taken: all but that choice, which is each corpus's own."""
+        return {name: value for name, value in to_dict(self).items() if name != "channel"}
 
     @property
     def window_size(self) -> int:

@@ -150,7 +150,10 @@ def _of_numbers(audio: Any, channel: int | str) -> np.ndarray:
     if samples.ndim == 1:
         return np.ascontiguousarray(samples)
     if channel != MIX and not 0 <= int(channel) < samples.shape[1]:
-        raise AsitError(f"channel {channel} does not exist: the array has {samples.shape[1]}, counted from 0")
+        raise AsitError(
+            f"channel {channel} does not exist: the array has {samples.shape[1]}, counted from 0; choose another "
+            "(channel=0)"
+        )
     return one_channel(samples, channel)
 
 

@@ -272,6 +272,22 @@ def _blocks(stream: Any, count: int | None) -> Iterator[np.ndarray]:
             break
 
 
+def channel_of(word: str | None) -> int | str | None:
+    """The option ``channel`` as :func:`read_audio` takes it.
+
+    Raises:
+        AsitError: neither a number, MIX, nor none.
+
+    >>> channel_of("1"), channel_of("mix"), channel_of(None)
+    (1, 'mix', None)
+    """
+    if word is None or word == MIX:
+        return word
+    if not word.isdecimal():
+        raise AsitError(f"option 'channel': expected {MIX}, or a number from 0, found '{word}'")
+    return int(word)
+
+
 def one_channel(samples: np.ndarray, channel: int | str | None) -> np.ndarray:
     """(samples, channels) -> float32 (samples,): a channel, or with MIX the mean of all."""
     if channel == MIX:
@@ -284,10 +300,14 @@ def _check_channel(where: str, channels: int, channel: int | str | None) -> None
         return
     if channel is None and channels > 1:
         raise AsitError(
-            f"{where}: expected one channel, found {channels}; choose one (--channel 0) or mix the files down"
+            f"{where}: expected one channel, found {channels}; choose one (--channel 0) or take their mean "
+            "(--channel mix)"
         )
     if isinstance(channel, int) and not 0 <= channel < channels:
-        raise AsitError(f"{where}: channel {channel} does not exist: the file has {channels}, counted from 0")
+        raise AsitError(
+            f"{where}: channel {channel} does not exist: the file has {channels}, counted from 0; choose another "
+            "(--channel 0)"
+        )
 
 
 def _segment(where: str, rate: int, frames: int, start: float, end: float | None) -> tuple[int, int]:

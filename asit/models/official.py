@@ -120,13 +120,14 @@ def import_model(settings: ImportSettings) -> dict[str, Any]:
             f"{settings.checkpoint}: {len(differing)} weights do not fit a ViT of width {width} and depth {depth}, "
             f"such as '{differing[0]}'; expected a checkpoint of the released code"
         )
+    front_end = {"sample_rate": RATES[variant], "num_mel_bins": MELS, "channel": "0"}  # AST's takes the first channel
     metadata = {
         "kind": "backbone",
         "model": "vit",
         "model_settings": to_dict(model_settings),
         "frames": frames,
         "mels": MELS,
-        "front_end": to_dict(from_dict(FbankSettings, {"sample_rate": RATES[variant], "num_mel_bins": MELS})),
+        "front_end": to_dict(from_dict(FbankSettings, front_end)),
         "stats": STATS,
         "provenance": {"method": "asit", "network": settings.network, "released variant": variant},
     }

@@ -181,8 +181,8 @@ def network_of(task: Any, backbone: nn.Module, head: HeadSettings) -> Classifier
     return make(backbone, head) if make else Classifier(backbone, task.num_outputs, head)
 
 
-def check_front_end(front_end: FrontEnd, data_dir: str, owner: str) -> None:
-    """Features of ``data_dir`` must have been made with the model's front end.
+def check_front_end(front_end: FrontEnd, data_dir: str, owner: str) -> FbankSettings:
+    """Features of ``data_dir`` must have been made with the model's front end, of whatever channel; returns theirs.
 
     Args:
         owner: the model's file, for the message.
@@ -191,13 +191,14 @@ def check_front_end(front_end: FrontEnd, data_dir: str, owner: str) -> None:
         AsitError: ``conf/fbank.yaml`` is missing or differs; names the option, the expected and the found value.
     """
     path = os.path.join(data_dir, "conf", "fbank.yaml")
-    found = to_dict(load(FbankSettings, path))
-    for name, expected in to_dict(front_end.fbank).items():
-        if found[name] != expected:
+    found = load(FbankSettings, path)
+    for name, expected in front_end.fbank.of_one_channel.items():
+        if getattr(found, name) != expected:
             raise AsitError(
                 f"{path}: front end differs from that of {owner}: option '{name}': expected {expected}, "
-                f"found {found[name]}; extract the features again with the model's options"
+                f"found {getattr(found, name)}; extract the features again with the model's options"
             )
+    return found
 
 
 class _Facts:

@@ -160,6 +160,9 @@ def _fill_in(
         (recipe / "conf/fbank.yaml").write_text(head + yaml.safe_dump(own, sort_keys=False), encoding="utf-8")
     else:
         _set(recipe / "conf/fbank.yaml", sample_rate=found.rate, num_mel_bins=bins)
+    if found.channels > 1:
+        with (recipe / "conf/fbank.yaml").open("a", encoding="utf-8") as stream:
+            stream.write('channel: "0"  # the first of several; mix: their mean\n')
     _set(recipe / "conf/pretrain.yaml", global_frames=found.global_frames)
     _set(recipe / "conf/finetune.yaml", crop_frames=found.crop_frames(settings.preset))
     if settings.preset == "words":
@@ -192,8 +195,6 @@ def _fill_in(
         text = _default(text, name, f'"{value}"') if value else text
     if folds:
         text = _default(text, "pool", '"pool_fold{fold}"')
-    if found.channels > 1:
-        text = _default(text, "channel", "0")
     script.write_text(text, encoding="utf-8")
 
 
@@ -265,7 +266,7 @@ def _told(
         why = "takes the mean of a clip away" if preset in COLOUR else f"is for another rate than {found.rate} Hz"
         lines.append(f"{WEIGHTS} is not used: it {why}")
     if found.channels > 1:
-        lines.append("some recordings have several channels: the first is taken (option --channel)")
+        lines.append("some recordings have several channels: the first is taken (channel: in conf/fbank.yaml)")
     if found.hours > FULL_POOL_HOURS:
         lines.append("more than 10 hours: consider egs/mini/conf/pretrain_asit_v2.yaml, the published settings")
     return lines

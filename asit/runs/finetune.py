@@ -102,8 +102,10 @@ def _finetune(settings: Settings, run: Run) -> None:
     if settings.train_stats:
         stats = Stats.load(Path(settings.train_dir) / "stats.yaml")
         backbone = dataclasses.replace(backbone, front_end=dataclasses.replace(backbone.front_end, stats=stats))
-    for path in filter(None, (settings.train_dir, settings.valid_dir)):
-        check_front_end(backbone.front_end, path, settings.init)
+    for path in filter(None, (settings.valid_dir, settings.train_dir)):
+        heard = check_front_end(backbone.front_end, path, settings.init)
+    fbank = dataclasses.replace(backbone.front_end.fbank, channel=heard.channel)  # the recipe's, not the backbone's
+    backbone = dataclasses.replace(backbone, front_end=dataclasses.replace(backbone.front_end, fbank=fbank))
     of = material(settings, backbone)
     task, sets = of.task, of.sets
     run.draw(*of.drawn())

@@ -38,7 +38,9 @@ def description(path: str | os.PathLike[str]) -> dict[str, str]:
         "patches": f"{patch[0]} frames x {patch[1]} mels; crops of {facts['frames']} frames",
         "front end": f"{front_end.sample_rate} Hz, {front_end.num_mel_bins} log-mels, "
         f"{front_end.frame_length:g} ms each "
-        f"{front_end.frame_shift:g} ms" + (", each bin minus its mean over the clip" if front_end.cmn_window else ""),
+        f"{front_end.frame_shift:g} ms"
+        + (", each bin minus its mean over the clip" if front_end.cmn_window else "")
+        + (f", channel {front_end.channel}" if front_end.channel else ""),
         "classes" if model.labels else "units": f"{len(labels)}: {excerpt(', '.join(labels), 200)}" if labels else "",
         "training": ", ".join(f"{name} {value}" for name, value in trained.items() if value not in ("", None)),
         "corpora": ", ".join(corpora),

@@ -18,7 +18,7 @@ from asit.errors import AsitError
 from asit.features.fbank import Fbank
 from asit.features.picture import save
 from asit.io.any_audio import waveform
-from asit.io.audio import MIX
+from asit.io.audio import MIX, channel_of
 from asit.layers.attention import Attention
 from asit.runs import recognition, windows
 from asit.runs.embedder import Embedder, EmbedderSettings
@@ -42,7 +42,8 @@ class Model:
     Wherever a method takes ``audio``, it is a path, or samples as an array or tensor with their ``rate`` in Hz:
     (samples,), (samples, channels) or (channels, samples), integers of any kind or floats in [-1, 1]. A list of these
     gives a list of results; one recording at a time is in memory. Rates are converted; ``channel`` takes one of
-    several, "mix" their mean. Recordings longer than the crops of the training are taken in overlapping windows.
+    several, "mix" their mean, None what the model's recipe took, else their mean. Recordings longer than the crops of
+    the training are taken in overlapping windows.
 
     Args:
         path: ``model.safetensors``, ``backbone.safetensors``, or the name of weights that ship, such as "asit-tiny".
@@ -97,6 +98,12 @@ class Model:
         return self.fbank.settings.sample_rate
 
     @property
+    def channel(self) -> int | str:
+        """What is taken of several channels unless told otherwise: what the model's recipe took, else their mean."""
+        channel = channel_of(self.fbank.settings.channel)
+        return MIX if channel is None else channel
+
+    @property
     def dim(self) -> int:
         """D, the width of frame and patch embeddings."""
         return self.backbone.embed_dim
@@ -121,9 +128,10 @@ class Model:
         """Blocks of the network."""
         return self.backbone.num_layers
 
-    def features(self, audio: Audio, rate: int | None = None, *, channel: int | str = MIX) -> np.ndarray:
+    def features(self, audio: Audio, rate: int | None = None, *, channel: int | str | None = None) -> np.ndarray:
         """Log-mel features, float32 (T, F), not normalised, as the model's recipe makes them."""
-        return self.features_of_wave(waveform(audio, self.sample_rate, rate, channel), _name(audio))
+        chosen = self.channel if channel is None else channel
+        return self.features_of_wave(waveform(audio, self.sample_rate, rate, chosen), _name(audio))
 
     def features_of_wave(self, wave: np.ndarray, name: str = "array") -> np.ndarray:
         """The same of samples at the model's rate.
@@ -146,7 +154,7 @@ class Model:
         rate: int | None = None,
         *,
         top_k: int | None = None,
-        channel: int | str = MIX,
+        channel: int | str | None = None,
         scoring: str = "windows",
     ) -> Any:
         """Classes with probabilities, the most probable first: ``[("dog", 0.93), ...]``.
@@ -167,7 +175,9 @@ class Model:
         """:meth:`classify` of log-mel features (T, F), clip by clip."""
         return [self._ranked(row, top_k) for row in self._scores(clips, scoring)]
 
-    def transcribe(self, audio: Audio, rate: int | None = None, *, channel: int | str = MIX, beam: int = 1) -> Any:
+    def transcribe(
+        self, audio: Audio, rate: int | None = None, *, channel: int | str | None = None, beam: int = 1
+    ) -> Any:
         """What is said in a recording of any length, a string.
 
         Args:
@@ -192,7 +202,7 @@ class Model:
         *,
         seconds: float = 1.0,
         top_k: int | None = None,
-        channel: int | str = MIX,
+        channel: int | str | None = None,
     ) -> list[Segment]:
         """One recording, classified stretch by stretch; the last one ends with the recording.
 
@@ -222,7 +232,7 @@ class Model:
         *,
         level: str = "clip",
         layer: int | None = None,
-        channel: int | str = MIX,
+        channel: int | str | None = None,
     ) -> Any:
         """Embeddings, float32, without gradient.
 
@@ -252,7 +262,7 @@ class Model:
             yield (tokens.mean(axis=1) if level == "frame" else tokens), times
 
     def hidden(
-        self, audio: Audio, rate: int | None = None, *, channel: int | str = MIX
+        self, audio: Audio, rate: int | None = None, *, channel: int | str | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """:meth:`embed` at the level "frame" of one recording for layer 0, 1, ... and all, in one pass.
 
@@ -267,7 +277,7 @@ class Model:
         return values.mean(axis=1).reshape(len(times), -1, self.dim).transpose(1, 0, 2), times
 
     def attention(
-        self, audio: Audio, rate: int | None = None, *, layer: int = -1, channel: int | str = MIX
+        self, audio: Audio, rate: int | None = None, *, layer: int = -1, channel: int | str | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """What the class token looks at: its attention to every patch in a block.
 
@@ -305,7 +315,7 @@ class Model:
         *,
         what: str = "spectrogram",
         out: str | os.PathLike[str] | None = None,
-        channel: int | str = MIX,
+        channel: int | str | None = None,
         **options: int,
     ) -> Any:
         """A picture of one recording, as a matplotlib figure; see :data:`asit.runs.plots.KINDS`.
@@ -340,7 +350,7 @@ class Model:
     def _ranked(self, scores: np.ndarray, top_k: int | None) -> list[tuple[str, float]]:
         return [(self.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:top_k]]
 
-    def _clips(self, audio: Audio, rate: int | None, channel: int | str) -> Iterable[np.ndarray]:
+    def _clips(self, audio: Audio, rate: int | None, channel: int | str | None) -> Iterable[np.ndarray]:
         return (self.features(one, rate, channel=channel) for one in (audio if _many(audio) else [audio]))
 
     def _layer(self, layer: int | None) -> int:

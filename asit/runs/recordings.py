@@ -12,7 +12,7 @@ import numpy as np
 from asit.config import Options, option
 from asit.errors import AsitError
 from asit.io.any_audio import RESAMPLED, Source, waveform
-from asit.io.audio import MIX
+from asit.io.audio import channel_of
 from asit.runs.model import Model
 
 log = logging.getLogger(__name__)
@@ -22,13 +22,14 @@ log = logging.getLogger(__name__)
 class RecordingSettings(Options):
     """How recordings are read."""
 
-    channel: str = option(MIX, "channel of audio with several, from 0; mix: their mean")
+    channel: str | None = option(
+        None, "channel of audio with several, from 0; mix: their mean; none: as the model's recipe took it, else mix"
+    )
     allow_pipes: bool = option(False, "run the commands in wav.scp")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.channel != MIX and not self.channel.isdecimal():
-            raise AsitError(f"option 'channel': expected mix, or a number from 0, found '{self.channel}'")
+        channel_of(self.channel)
 
 
 class Heard(NamedTuple):
@@ -47,10 +48,16 @@ def heard(
     Args:
         failed: gets a line for each that cannot be read, and the others go on; None: the first one is raised.
     """
-    channel = settings.channel if settings.channel == MIX else int(settings.channel)
+    channel = channel_of(settings.channel)
     for source in sources:
         try:
-            wave = waveform(source.path, model.sample_rate, None, channel, settings.allow_pipes)
+            wave = waveform(
+                source.path,
+                model.sample_rate,
+                None,
+                model.channel if channel is None else channel,
+                settings.allow_pipes,
+            )
             feats = model.features_of_wave(wave, source.path)
         except AsitError as error:
             if failed is None:

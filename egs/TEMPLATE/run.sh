@@ -17,7 +17,6 @@ labels=given                        # none: all recordings are for pretraining, 
 pool=pool                           # set to pretrain on; its labels are not used; with folds: pool_fold{fold}
 nj=4                                # jobs at a time: features, fine-tuning, scoring
 ngpu=0                              # GPUs of each training; 0: CPU
-channel=none                        # channel to take of recordings with several, from 0
 fbank_config=conf/fbank.yaml        # front end
 pretrain_config=conf/pretrain.yaml  # ASiT for a small corpus
 runs=conf/runs.yaml                 # training, validation and test set and configuration of every run
@@ -36,7 +35,7 @@ fi
 
 if begin 1 features "Log-mel features" "$fbank_config" -- data/all/feats.scp; then
     "$tools/make_fbank.sh" --nj "$nj" --cmd "$train_cmd" --fbank-config "$fbank_config" \
-        --resample true --channel "$channel" data/all data/all/log fbank
+        --resample true data/all data/all/log fbank
     asit-select-feats --from-dir data/all --data-dirs "${sets[@]/#/data/}"
 fi
 
