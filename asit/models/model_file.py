@@ -27,7 +27,7 @@ def save(path: str | os.PathLike[str], tensors: dict[str, Tensor], metadata: dic
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (on the CPU) and metadata of a file, or of weights that ship, by their name.
+    """Tensors (on the CPU) and metadata of a file, of the one in a folder, or of weights that ship, by their name.
 
     Raises:
         AsitError: missing, damaged, not written by :func:`save`, or with metadata that are no JSON object.
@@ -43,6 +43,8 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The metadata alone; the tensors are not read. Errors as :func:`load`."""
     path = shipped.located(path)
+    if os.path.isdir(path):
+        raise AsitError(f"{path}: expected {' or '.join(shipped.IN_FOLDERS)} in this folder; name the model's file")
     if not os.path.isfile(path):
         names = " or ".join(shipped.names())
         remedy = f", or give {names}, which asit has" if names else "; this copy of asit has no weights of its own"

@@ -1,4 +1,7 @@
-"""Weights that come with asit, by their names: no torch here, so that planning a recipe stays quick."""
+"""Where a model file is: a path, a folder with one, or the name of weights that come with asit.
+
+No torch here, so that planning a recipe stays quick.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import safetensors
 
 KEY = "asit"  # of a model file's metadata: one JSON object
 HEADS = ".heads.safetensors"  # of the file beside a backbone's: asit/models/heads.py
+IN_FOLDERS = ("model.safetensors", "backbone.safetensors")  # of a run, or of asit-pack: a folder stands for the first
 FOLDER = Path(__file__).resolve().parents[1] / "weights"  # <name>.safetensors, each with a card <name>.md
 
 
@@ -26,6 +30,9 @@ def facts(name: str) -> dict[str, Any]:
 
 
 def located(path: str | os.PathLike[str]) -> str:
-    """The path of a model file: ``path``, or that of the weights with this name."""
+    """The path of a model file: ``path``, what :data:`IN_FOLDERS` names in a folder, or the weights with this name."""
+    if os.path.isdir(path):
+        inside = (os.path.join(path, name) for name in IN_FOLDERS)
+        return next(filter(os.path.isfile, inside), os.fspath(path))
     file = FOLDER / f"{os.fspath(path)}.safetensors"
     return str(file) if not os.path.exists(path) and file.is_file() else os.fspath(path)

@@ -95,6 +95,11 @@ def load_backbone(
     provenance = facts.of(told, dict) if told in metadata else {}
     if tuned:
         provenance = {**provenance, "fine_tuned": facts.of("task", str)}
+    owed = ("licence", "corpora")  # what is made of these weights owes it to them; of random ones it does not
+    if from_scratch:
+        provenance = {name: value for name, value in provenance.items() if name not in owed}
+    else:
+        provenance = {**provenance, **{name: metadata[name] for name in owed if name in metadata}}
     facts.check_sizes(module.build, tensors)
     if drop_path is not None:
         settings = dataclasses.replace(settings, drop_path=drop_path)

@@ -28,7 +28,11 @@ def description(path: str | os.PathLike[str]) -> dict[str, str]:
     weights = sum(p.numel() for p in model.backbone.parameters())
     patch, labels = model.backbone.patch_embed.patch, facts.get("labels", [])
     trained = facts.get("pretraining", facts.get("provenance", {}))
-    corpora = [str(corpus.get("name")) for corpus in facts.get("corpora", []) if isinstance(corpus, dict)]
+    corpora = [
+        str(corpus.get("name"))
+        for corpus in facts.get("corpora", trained.get("corpora", []))
+        if isinstance(corpus, dict)
+    ]
     found = {
         "file": os.fspath(path),
         "kind": f"fine-tuned, task {facts['task']}" if "task" in facts else "pretrained backbone",
@@ -42,7 +46,9 @@ def description(path: str | os.PathLike[str]) -> dict[str, str]:
         + (", each bin minus its mean over the clip" if front_end.cmn_window else "")
         + (f", channel {front_end.channel}" if front_end.channel else ""),
         "classes" if model.labels else "units": f"{len(labels)}: {excerpt(', '.join(labels), 200)}" if labels else "",
-        "training": ", ".join(f"{name} {value}" for name, value in trained.items() if value not in ("", None)),
+        "training": ", ".join(
+            f"{name} {value}" for name, value in trained.items() if value not in ("", None) and name != "corpora"
+        ),
         "corpora": ", ".join(corpora),
         "tags": ", ".join(f"{name} {value}" for name, value in facts.get("tags", {}).items()),
         "licence": str(facts.get("licence", "")),

@@ -28,6 +28,7 @@ NEED_TORCH = {
     "import_model",
     "info",
     "knn",
+    "pack",
     "plot",
     "predict",
     "pretrain",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,7 +17,7 @@ import torch
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-from real_libraries import library
+from real_libraries import INSTALL, library
 from small_models import make_classifier
 
 import asit
@@ -26,6 +27,9 @@ from asit.features.stats import Stats
 from asit.kaldi.ark import ArkWriter
 from asit.kaldi.data_dir import write_data_dir
 from asit.kaldi.table import write_table
+from asit.recipes import record
+from asit.recipes.record import Record
+from asit.tasks.classification import Task
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -77,6 +81,33 @@ def test_timm_and_transformers(blocks) -> None:
     expected = dict(model.classify_features([names["crop"]])[0])
     found = names["plain_probabilities"][0].detach().numpy()
     np.testing.assert_allclose(found, [expected[label] for label in model.labels], atol=1e-4)
+
+
+def test_pack(blocks, tmp_path) -> None:
+    """As docs/export.md says, and by what the Hugging Face Hub itself reads of a card."""
+    metrics = {"accuracy": 0.91234, "balanced_accuracy": float("nan")}
+    record.save(
+        "exp/task/test | a/metrics.json",
+        Record({"task": "dogs"}, "accuracy", metrics, Task.metrics, 9, 10, intervals={"accuracy": [0.8, 0.95]}),
+    )
+    names = blocks("For a model hub")
+    folder = tmp_path / "exp/hub/dogs-and-cats"
+    assert names["packed_best"] == asit.load("exp/task/model.safetensors").classify("dog.wav", top_k=1)
+    assert (folder / "model.safetensors").read_bytes() == Path("exp/task/model.safetensors").read_bytes()
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["id2label"], config["asit"]["sample_rate"]) == ({"0": "cat", "1": "dog", "2": "owl"}, 16000)
+    text = (folder / "README.md").read_text()
+    assert "| test \\| a | accuracy in % | 91.2 | 80.0 to 95.0 | 9 of 10 |" in text
+    assert "| free_spoken_digits | CC-BY-SA-4.0 | Zohar Jackson and others |" in text, "what the backbone has heard"
+    hub = pytest.importorskip("huggingface_hub", reason=INSTALL)
+    card = hub.ModelCard(text)
+    assert (card.data.license, card.data.library_name, card.data.pipeline_tag) == (
+        "cc-by-sa-4.0",
+        "asit",
+        "audio-classification",
+    )
+    (result,) = card.data.eval_results
+    assert (result.metric_type, result.metric_value, result.dataset_name) == ("accuracy", 91.2, "dogs, test | a")
 
 
 def test_imagenet_start(blocks, tmp_path) -> None:

@@ -86,9 +86,9 @@ def test_fine_tuning_stores_the_channel_of_its_own_features(tmp_path) -> None:
     conf = yaml.safe_dump(to_dict(dataclasses.replace(FBANK, channel="1")))
     (tmp_path / "data/train/conf/fbank.yaml").write_text(conf)
     settings = corpus.finetune_settings(tmp_path / "run", valid_dir="")
-    settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, steps=3, warmup=1))
-    finetune(settings)
-    assert asit.load(tmp_path / "run/model.safetensors").channel == 1
+    train = dataclasses.replace(settings.train, steps=3, warmup=1)
+    finetune(dataclasses.replace(settings, train=train, init=str(tmp_path)))  # a folder stands for the file in it
+    assert asit.load(tmp_path / "run").channel == 1
 
 
 def test_a_channel_that_is_not_there(second, tmp_path) -> None:
