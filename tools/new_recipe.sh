@@ -10,7 +10,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/path.sh"
 egs_dir="$_root/egs"            # folder of the recipes
-template="$_root/egs/TEMPLATE"  # recipe to copy
+template=""                     # recipe to copy; empty: egs/TEMPLATE
 columns=""                      # of a CSV file with other names, as above; what is not named is left out
 labels=given                    # none: all recordings are for pretraining, and nothing is fine-tuned
 preset=""                       # what the labels tell apart, words, speakers or sounds: crops and front end

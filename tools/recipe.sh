@@ -19,6 +19,8 @@ config=""          # file of options, "name: value" or "name=value" a line; the 
 
 : "${done_dir:=exp/.done}" "$stage" "$stop_stage" "$skip_stages" "$force" "$dry_run" "$status" "$config"
 _here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+_package=${_here%/*}/asit # the Python code: beside tools/ in a checkout, around share/tools/ where a wheel is installed,
+[[ -e $_here/install.sh ]] || _package=${_here%/*/*} # which has no install.sh
 _script=$0
 [[ -f $_script ]] || _script="./${0##*/}" # run.sh has changed to its own directory
 _shared=() # files of functions and options that belong to run.sh

@@ -51,7 +51,7 @@ _describe() { # _describe NAME INPUT...: one line for each thing that the stage 
                 _wrong "$_name: cannot read the folder"
             printf 'input %s %s\n' "$_name" "$_text"
         else
-            [[ -f $_name ]] && _text=$_name || _text=$_here/../asit/weights/$_name.safetensors
+            [[ -f $_name ]] && _text=$_name || _text=$_package/weights/$_name.safetensors
             printf 'input %s %s\n' "$_name" "$(cksum 2>/dev/null <"$_text" || printf missing)"
         fi
     done

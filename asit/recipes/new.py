@@ -30,6 +30,7 @@ FULL_POOL_HOURS = 10.0
 WEIGHTS = "asit-tiny"  # what every run is also started from, where its front end fits
 PRESETS = ("", "words", "speakers", "sounds")
 COLOUR = ("speakers", "sounds")  # told apart by what the mean of a clip holds, which WEIGHTS take away
+ROOTS = (Path(__file__).resolve().parents[2], Path(__file__).resolve().parents[1] / "share")  # of a checkout, a wheel
 GENERATED = ("data", "fbank", "exp", "downloads", "RESULTS.md", "__pycache__")
 
 
@@ -49,7 +50,7 @@ class NewRecipeSettings(Options):
         f"sounds (the front end keeps the mean of the clip, so {WEIGHTS} does not fit)",
         PRESETS,
     )
-    template: str = option("egs/TEMPLATE", "recipe to copy")
+    template: str = option("", "recipe to copy; empty: the template that comes with asit")
     egs_dir: str = option("egs", "folder of the recipes")
 
 
@@ -129,19 +130,32 @@ def new_recipe(settings: NewRecipeSettings) -> str:
     recipe = Path(settings.egs_dir, settings.name)
     if recipe.exists():
         raise AsitError(f"{recipe}: is there already; choose another --name or remove it")
-    if not Path(settings.template, "run.sh").is_file():
-        raise AsitError(f"{settings.template}: no run.sh; start this where asit is, or name the folder with --template")
+    root = next((root for root in ROOTS if (root / "tools/path.sh").is_file()), None)
+    if root is None:
+        raise AsitError(f"{ROOTS[0]}: has neither tools/ nor egs/TEMPLATE; install asit from a wheel or its checkout")
+    template = Path(settings.template or root / "egs/TEMPLATE")
+    if not (template / "run.sh").is_file():
+        raise AsitError(f"{template}: no run.sh; give the folder of a recipe, such as egs/TEMPLATE")
     recordings = read_corpus(str(Path(settings.corpus).absolute()), settings.columns, settings.labels)
     sets, found = sets_of(recordings), survey(recordings)
     made = recipe.with_name(f"{recipe.name}.tmp")
     shutil.rmtree(made, ignore_errors=True)
-    shutil.copytree(settings.template, made, ignore=shutil.ignore_patterns(*GENERATED))
+    shutil.copytree(template, made, ignore=shutil.ignore_patterns(*GENERATED))
+    if recipe.resolve().parent != root / "egs":
+        _point(made / "path.sh", root)
     front_end = found.fits(settings.preset)
     _fill_in(made, settings, recordings, list(sets), found, front_end)
     fitted = _fit(made / "conf", sets, found)
     made.rename(recipe)
     told = [*_told(recordings, sets, found, settings.preset, bool(front_end)), *fitted]
     return "\n".join([*told, f"{recipe}: made; look through its conf/, then run {recipe}/run.sh"])
+
+
+def _point(path: Path, root: Path) -> None:
+    """Say in a recipe's path.sh where asit is, for it is not two folders above."""
+    place = re.sub(r'(["$`\\}])', r"\\\1", str(root))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('$(dirname "${BASH_SOURCE[0]}")/../..', place), encoding="utf-8")
 
 
 def _fill_in(

@@ -32,9 +32,10 @@ def provenance() -> dict[str, Any]:
 
 
 def git_revision(folder: Path) -> tuple[str, bool]:
-    """(short commit, whether tracked files differ from it) of the work tree that holds ``folder``; ("", False)
-    outside of one or without git."""
+    """(short commit, whether tracked files differ from it) of the work tree that ``folder`` belongs to; ("", False)
+    outside of one, in one that ignores it (an environment within another project), or without git."""
     try:
+        _git(folder, "ls-files", "--error-unmatch", ".")
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
         return commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
