@@ -163,6 +163,8 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     assert text.startswith("# asit\n")
     assert "](docs/results.png)" in text.partition("```")[0]
     assert len(text.splitlines()) <= 150
+    *_, main = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert main == f'CMD ["{first.strip()}"]', "a container's main command is the main job"
 
 
 def test_picture_and_page_of_the_results_are_up_to_date() -> None:
