@@ -128,12 +128,13 @@ def findings(model: Model, data: bytes, name: str) -> Iterator[dict[str, Any]]:
         samples, rate, channels = audio_info(name, data=data)
         if samples > MOST_SECONDS * rate:
             raise AsitError(f"{name}: expected at most {MOST_SECONDS} s, found {samples / rate:.0f} s; cut it")
-        wave, _ = read_audio(name, model.sample_rate, resample=True, channel=MIX, data=data)
+        wave, _ = read_audio(name, model.sample_rate, resample=True, channel=model.channel, data=data)
         feats = model.features_of_wave(wave, name)
     except AsitError as error:
         yield {"error": str(error)}
         return
-    mixed = f", the mean of {channels} channels" if channels > 1 else ""
+    taken = "the mean" if model.channel == MIX else f"number {model.channel}"
+    mixed = f", {taken} of {channels} channels" if channels > 1 else ""
     converted = f", converted to the model's {model.sample_rate} Hz" if rate != model.sample_rate else ""
     yield {"note": f"{name}: {samples / rate:.2f} s at {rate} Hz{converted}{mixed}"}
     problem = range_problem(wave)
