@@ -63,7 +63,7 @@ def load() -> ModuleType:
             raise
         raise AsitError(
             f"{CHOSEN_BY}: torchaudio is not installed; leave the option at its default, which does not need it, or "
-            "pip install 'asit[torchaudio]'"
+            "pip install torchaudio"
         ) from None
     except (ImportError, OSError, RuntimeError, AttributeError) as error:  # RuntimeError: CUDA versions that differ
         torch = importlib.import_module("torch")

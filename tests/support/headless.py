@@ -15,7 +15,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 @contextlib.contextmanager
 def browser(*arguments: str) -> Iterator[Any]:
     """A playwright browser, with further arguments of Chromium."""
-    api = pytest.importorskip("playwright.sync_api", reason="pip install 'asit[browser]'")
+    api = pytest.importorskip("playwright.sync_api", reason="pip install -e '.[browser]'")
     path = next((found for found in map(shutil.which, NAMES) if found), None)
     if path is None:
         pytest.skip("there is no Chromium: install Debian's chromium")

@@ -38,7 +38,7 @@ def made(model: str, to: str, out: Path, **options) -> dict:
 def runner(to: str, out: Path, config: dict):
     """(B, ...) -> the file's outputs, by the library that it is for, which knows nothing of asit."""
     if to == "onnx":
-        onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'asit[test]'")
+        onnxruntime = pytest.importorskip("onnxruntime", reason="pip install -e '.[test]'")
         session = onnxruntime.InferenceSession(str(out / config["file"]))
         assert [[i.name, i.shape] for i in session.get_inputs()] == [
             [config["input"]["name"], config["input"]["shape"]]
@@ -57,7 +57,7 @@ def runner(to: str, out: Path, config: dict):
 @pytest.mark.parametrize("to", ["onnx", "torchscript"])
 def test_classifier_with_its_front_end(tmp_path, to: str) -> None:
     if to == "onnx":
-        pytest.importorskip("onnxscript", reason="pip install 'asit[test]'")
+        pytest.importorskip("onnxscript", reason="pip install -e '.[test]'")
     backbone = make_square(tmp_path / "backbone.safetensors")
     path = make_classifier(tmp_path / "model.safetensors", backbone, spread=0.1, pooling="cls+mean", layers="weighted")
     config = made(path, to, tmp_path / "out", with_front_end=True)
@@ -78,7 +78,7 @@ def test_classifier_with_its_front_end(tmp_path, to: str) -> None:
 @pytest.mark.parametrize("to", ["onnx", "torchscript"])
 def test_backbone_from_features(tmp_path, to: str) -> None:
     if to == "onnx":
-        pytest.importorskip("onnxscript", reason="pip install 'asit[test]'")
+        pytest.importorskip("onnxscript", reason="pip install -e '.[test]'")
     path = make_square(tmp_path / "backbone.safetensors", stride=(8, 12))
     config = made(path, to, tmp_path / "out")
     assert config["input"]["shape"] == ["clips", "frames", 64]

@@ -87,7 +87,7 @@ def test_float64_reference_options(change):
     [(True, False, True, 1.0), (True, True, True, 32768.0), (False, True, False, 1.0)],
 )
 def test_kaldi_native_fbank(snip_edges, window, rate, htk_compat, energy, raw, scale):
-    knf = pytest.importorskip("kaldi_native_fbank", reason="pip install 'asit[test]'")
+    knf = pytest.importorskip("kaldi_native_fbank", reason="pip install -e '.[test]'")
     wave = noise(rate // 4, seed=rate)
     chosen = FbankSettings(
         sample_rate=rate,

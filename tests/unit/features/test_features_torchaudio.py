@@ -35,7 +35,7 @@ def torchaudio(monkeypatch):
     """torchaudio, or where only its compiled part does not load the part that is Python: that is all we use."""
     spec = importlib.util.find_spec("torchaudio")
     if spec is None:
-        pytest.skip("torchaudio is not installed (pip install 'asit[torchaudio]')")
+        pytest.skip("torchaudio is not installed (pip install torchaudio)")
     before = set(sys.modules)
     if not loads():
         package = types.ModuleType("torchaudio")
@@ -101,7 +101,7 @@ def test_not_installed(monkeypatch) -> None:
         torchaudio_fbank.load()
     assert str(error.value) == (
         f"{OPTION}: torchaudio is not installed; leave the option at its default, which does not need it, or pip "
-        "install 'asit[torchaudio]'"
+        "install torchaudio"
     )
 
 
