@@ -77,6 +77,10 @@ class Batches(Dataset):
             if not str(error).startswith("DataLoader worker"):
                 raise
             death = excerpt(error, 300)
+        except (ConnectionError, EOFError) as error:  # it died while it handed over a batch's shared memory
+            if str(error).startswith("Caught"):  # an exception of the data set, which torch raised again here
+                raise
+            death = f"its last batch is lost ({excerpt(error, 300) or type(error).__name__})"
         finally:
             del iterator  # which ends the workers, unless a traceback holds it
         if death:

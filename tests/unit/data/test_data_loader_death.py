@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -40,6 +41,37 @@ def test_the_death_of_a_worker_is_told_in_one_line(deadly):
         list(batches.run(0, 6))
     assert "\n" not in str(caught.value)
     assert not multiprocessing.active_children()
+
+
+class Lost:
+    """Comes out of the queue as a batch does whose sender is gone before its shared memory was handed over."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __reduce__(self):
+        return lose, (self.error,)
+
+
+def lose(error):
+    raise type(error)(*error.args)  # a new one: one that its own traceback's frames hold would keep the workers
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
+def test_a_death_while_a_batch_is_handed_over_is_told_too(error):
+    plan = BatchPlan.fitting(8, batch_size=4, seed=1)
+    batches = Batches(Numbers(10**9), plan, lambda items: {"x": Lost(error)}, num_workers=2)
+    with pytest.raises(AsitError, match=r"data died.*--num-workers.*run again"):
+        list(batches.run(0, 6))
+    assert not multiprocessing.active_children()
+
+
+def test_a_connection_that_the_data_set_lost_is_no_death():
+    plan = BatchPlan.fitting(8, batch_size=4, seed=1)
+    batches = Batches(Numbers(10**9), plan, lambda items: lose(ConnectionResetError("the disk's server")), num_workers=2)
+    with pytest.raises(ConnectionResetError, match="the disk's server"):
+        list(batches.run(0, 6))
+    gc.collect()  # torch's frames keep the error, and it the workers
 
 
 def test_it_is_told_where_a_batch_is_awaited_and_nowhere_else():
