@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Drum sounds from free drum kits, in packages of Debian: pretrain ASiT without labels, then tell 14 classes of single
-# hits and tag mixtures of one to four of them, by kits never heard, with and without that pretraining.
+# hits and tag mixtures of one to four of them, or say when each is heard, by kits never heard, with and without that
+# pretraining.
 #
 #   ./run.sh                                # one seed
 #   ./run.sh --seeds 3                      # the tables of RESULTS.md
+#   ./run.sh --runs conf/runs_detection.yaml --results RESULTS_detection.md    # when each drum is heard in the mixtures
 #   ./run.sh --corpus /path/to/packages     # a folder with the .deb files of local/packages.tsv
 #   ./run.sh --quick true                   # every stage in about 2 minutes; its figures mean nothing
 set -euo pipefail
@@ -64,7 +66,7 @@ if begin 4 pretrain "Pretrain without labels" "$runs" "${init:-$pretrain_config}
 fi
 
 if begin 5 finetune "Fine-tune, pretrained and from scratch" \
-    "$runs" conf/finetune_events.yaml conf/finetune_tagging.yaml; then
+    "$runs" conf/finetune_events.yaml conf/finetune_tagging.yaml conf/finetune_detection.yaml; then
     finetune
 fi
 
