@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +32,20 @@ def events(
     front_end: FrontEnd,
     settings: EventSettings | None = None,
 ) -> list[list[Detected]]:
-    """What is heard in each utterance of log-mel features (T, F), not normalised."""
-    seconds = network.backbone.patch_embed.stride[0] * front_end.fbank.frame_shift / 1000
-    return [task.decode(expit(logits), seconds, settings) for logits in outputs(network, feats, front_end)]
+    """What is heard in each utterance of log-mel features (T, F), not normalised; no event ends after it."""
+    shift = front_end.fbank.frame_shift / 1000
+    step, lengths = network.backbone.patch_embed.stride[0] * shift, list[int]()
+
+    def noted() -> Iterator[np.ndarray]:
+        for one in feats:
+            lengths.append(len(one))
+            yield one
+
+    found = []
+    for i, logits in enumerate(outputs(network, noted(), front_end)):
+        decoded = task.decode(expit(logits), step, settings)
+        found.append([event._replace(end=min(event.end, lengths[i] * shift)) for event in decoded])
+    return found
 
 
 def plain(found: Sequence[Detected]) -> list[Event]:
