@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.special import expit
 
 from asit.data.annotations import Annotations
@@ -20,7 +22,7 @@ from asit.recipes.provenance import provenance
 from asit.recipes.record import Record
 from asit.runs.confusion import write_csv
 from asit.runs.sequences import outputs
-from asit.tasks.sed import EVENT_F1, Detected, EventSettings, Task
+from asit.tasks.sed import EVENT_F1, THRESHOLDS, Detected, EventSettings, Task
 
 COUNTED = ("right", "false_alarms", "missed")
 
@@ -33,8 +35,10 @@ def events(
     settings: EventSettings | None = None,
 ) -> list[list[Detected]]:
     """What is heard in each utterance of log-mel features (T, F), not normalised; no event ends after it."""
-    shift = front_end.fbank.frame_shift / 1000
-    step, lengths = network.backbone.patch_embed.stride[0] * shift, list[int]()
+    settings = settings or EventSettings()
+    if settings.event_threshold is None and task.settings.events.event_threshold is None:
+        settings = replace(settings, event_threshold=float(network.threshold))
+    step, lengths = step_seconds(network, front_end), list[int]()
 
     def noted() -> Iterator[np.ndarray]:
         for one in feats:
@@ -43,9 +47,31 @@ def events(
 
     found = []
     for i, logits in enumerate(outputs(network, noted(), front_end)):
-        decoded = task.decode(expit(logits), step, settings)
-        found.append([event._replace(end=min(event.end, lengths[i] * shift)) for event in decoded])
+        decoded, length = task.decode(expit(logits), step, settings), lengths[i] * front_end.fbank.frame_shift / 1000
+        found.append([event._replace(end=min(event.end, length)) for event in decoded])
     return found
+
+
+def step_seconds(network: SequenceNetwork, front_end: FrontEnd) -> float:
+    """Seconds between two time steps."""
+    return network.backbone.patch_embed.stride[0] * front_end.fbank.frame_shift / 1000
+
+
+@torch.no_grad()
+def validate(network: SequenceNetwork, task: Task, data: Annotations, front_end: FrontEnd) -> dict[str, float]:
+    """The metrics of a network on a validation set, at the threshold where the first of them is best, which the network
+    keeps, unless the task's settings name one."""
+    given = task.settings.events.event_threshold
+    logits, choice = list(outputs(network, data.whole(), front_end)), THRESHOLDS if given is None else (given,)
+    best: dict[str, float] = {}
+    for threshold in choice:
+        settings = EventSettings(event_threshold=threshold)
+        found = [task.decode(expit(one), step_seconds(network, front_end), settings) for one in logits]
+        values, metric = task.measure(found, data.events), task.metrics[0]
+        if not best or metric.improves(values[metric.name], best[metric.name]):
+            best = values
+            network.threshold.fill_(threshold)
+    return best
 
 
 def plain(found: Sequence[Detected]) -> list[Event]:

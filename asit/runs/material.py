@@ -150,11 +150,8 @@ class Annotated(Sequences):
         return found.for_training(self._stride, shift, self.settings.task.settings.leave_out)
 
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """See :class:`LabelledClips`."""
-        data = self.sets["valid"]
-        return self.task.measure(
-            detection.events(network, self.task, data.whole(), self.backbone.front_end), data.events
-        )
+        """See :class:`LabelledClips`; at the threshold that is best there."""
+        return detection.validate(network, self.task, self.sets["valid"], self.backbone.front_end)
 
 
 MATERIAL = {"utt2label": LabelledClips, "text": Transcribed, "events": Annotated}  # by the table with the targets

@@ -25,6 +25,7 @@ from asit.tasks._labels import LabelMap
 
 EVENT_F1, ONSET_F1, SEGMENT_F1 = (Metric(name, "%", "higher") for name in ("event_f1", "onset_f1", "segment_f1"))
 THRESHOLD, MEDIAN_FILTER = 0.5, 0.2  # where neither the model nor the command names others
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # tried on a validation set
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,11 @@ class EventSettings(Options):
     """From probabilities to events."""
 
     event_threshold: float | None = option(
-        None, f"probability from which a class is heard; none: as in the model's file, or {THRESHOLD}", above=0, below=1
+        None,
+        "probability from which a class is heard; none: as in the model's file, where it is what is best on the "
+        f"validation set, {THRESHOLD} without one",
+        above=0,
+        below=1,
     )
     median_filter: float | None = option(
         None,
@@ -78,8 +83,10 @@ class Task:
         self.num_outputs = len(self.labels)
 
     def network(self, backbone: nn.Module, head: HeadSettings) -> SequenceNetwork:
-        """The network of the task on a backbone."""
-        return SequenceNetwork(backbone, self.num_outputs, head, self.settings.bands.bands)
+        """The network of the task on a backbone; its ``threshold`` is chosen in training, and kept with the weights."""
+        network = SequenceNetwork(backbone, self.num_outputs, head, self.settings.bands.bands)
+        network.register_buffer("threshold", torch.tensor(THRESHOLD))
+        return network
 
     def loss(self, logits: Tensor, steps: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:
         """Binary cross-entropy, the mean over classes and time steps, a scalar.

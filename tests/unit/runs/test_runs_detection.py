@@ -16,16 +16,18 @@ from runs_helpers import MEAN, MELS, STD, build_corpus
 
 import asit
 from asit.config import Chosen, from_dict
+from asit.data.annotations import Annotations
 from asit.errors import AsitError
 from asit.kaldi.ark import ArkWriter
 from asit.kaldi.data_dir import DataDir, read_labels, write_data_dir
 from asit.kaldi.data_dir_validate import Checks, find_problems
 from asit.kaldi.events import Event, read_events, write_events
 from asit.kaldi.table import write_table
+from asit.models.trained import load_model
 from asit.recipes import record
 from asit.recipes.event_labels import Settings as ImportSettings
 from asit.recipes.event_labels import import_events
-from asit.runs import baseline
+from asit.runs import baseline, detection
 from asit.runs.detect import Settings as DetectSettings
 from asit.runs.detect import detect
 from asit.runs.evaluate import evaluate
@@ -124,6 +126,24 @@ def test_found_events_make_a_valid_data_directory(corpus, trained, tmp_path):
     write_data_dir(tmp_path / "d", {"utt2spk": utt2spk, "events": events})
     (tmp_path / "d/labels.txt").write_text((corpus.root / "data/test_events/labels.txt").read_text())
     assert find_problems(tmp_path / "d", Checks(require_wav=False, require_events=True)) == []
+
+
+def test_the_threshold_is_the_best_one_on_the_validation_set(corpus, trained):
+    model = load_model(str(trained / "model.safetensors"))
+    kept, network = float(model.classifier.threshold), model.classifier
+    data = Annotations(corpus.path("valid_events"), model.front_end.stats, LABELS)
+    best = detection.validate(network, model.task, data, model.front_end)["event_f1"]
+    assert float(network.threshold) == kept
+    assert best == pytest.approx(model.metadata["valid"]["event_f1"])
+    tried = [
+        model.task.measure(detection.events(network, model.task, data.whole(), model.front_end, made), data.events)
+        for made in map(EventSettings, sed.THRESHOLDS)
+    ]
+    assert max(values["event_f1"] for values in tried) == best
+    assert min(values["event_f1"] for values in tried) < best
+    model.task.settings = sed.Settings(events=EventSettings(event_threshold=0.65), scoring=model.task.settings.scoring)
+    detection.validate(network, model.task, data, model.front_end)
+    assert float(network.threshold) == pytest.approx(0.65)
 
 
 def test_a_command_chooses_another_threshold(corpus, trained, tmp_path):
