@@ -32,7 +32,7 @@ if $quick; then
     [[ $exp != exp ]] || exp=exp_quick data=exp_quick/data fbank=exp_quick/fbank
     mixtures="60 20 30"
     pretrain_args="--steps 30 --warmup 5 $pretrain_args"
-    finetune_args="--steps 20 --warmup 4 --eval-every 10 --epoch-samples 320 $finetune_args"
+    finetune_args="--steps 20 --warmup 4 --eval-every 10 $finetune_args"
 fi
 open_experiment
 sets=() && list_runs sets --runs "$runs" --list all
