@@ -50,9 +50,9 @@ class Model:
         path: ``model.safetensors``, ``backbone.safetensors``, or the name of weights that ship, such as "asit-tiny".
         device: "cpu", "cuda", "cuda:1".
 
-    Attributes: ``path``; ``labels`` of a classifier, else empty; ``hears_words``, whether it transcribes;
-    ``metadata`` of the file; ``backbone``, a module, and ``network``, which pools its tokens; ``task``, None of a
-    backbone; ``fbank``, which makes its features; ``front_end``, which normalises them; ``frames`` of a window.
+    Attributes: ``path``; ``labels`` of a classifier, else empty; ``learned_from``, the table of its targets, such as
+    utt2label; ``metadata`` of the file; ``backbone``, a module, and ``network``, which pools its tokens; ``task``, None
+    of a backbone; ``fbank``, which makes its features; ``front_end``, which normalises them; ``frames`` of a window.
 
     Raises AsitError for no such model file, a damaged one, or no such device.
     """
