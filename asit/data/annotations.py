@@ -14,6 +14,8 @@ from asit.features.stats import Stats
 from asit.kaldi.data_dir import DataDir
 from asit.kaldi.events import NAME, Event, read_events
 
+LAST_FRAME = 0.05  # seconds that a recording may go on after its last whole frame
+
 
 class Annotations(Utterances):
     """Features and events of the utterances in ``events``.
@@ -43,8 +45,16 @@ class Annotations(Utterances):
         Raises:
             AsitError: more of them than ``max_left_out``; names the first one and what to do.
         """
-        remedy = "cut long recordings (segments), raise --max-frames"
-        self.events = [self.events[i] for i in self._keep(lambda _: None, settings, remedy)]
+
+        def problem(i: int) -> str | None:
+            end = float(self.lengths[i]) * frame_shift
+            late = (event for event in self.events[i] if event.start > end + LAST_FRAME)
+            return next(
+                (f"an event starts at {event.start:g} s, its frames end at {end:.2f} s" for event in late), None
+            )
+
+        remedy = "correct the times, cut long recordings (segments), raise --max-frames"
+        self.events = [self.events[i] for i in self._keep(problem, settings, remedy)]
         self._stride, self._frame_shift = stride, frame_shift
         return self
 

@@ -50,8 +50,8 @@ class Clips:
             features. expected: how many there should be.
 
     Raises:
-        AsitError: a task on sequences; unknown labels; no clip at all; a larger share of
-            utt2label without features than ``max_missing``.
+        AsitError: a task on sequences; unknown labels; no clip at all; a larger share of utt2label without
+            features than ``max_missing``.
     """
 
     def __init__(

@@ -182,7 +182,8 @@ def examine(path: str, check_order: bool = True, empty_values: bool = False) -> 
             found[key] += f"\n{value}"
             continue
         if key in found:
-            problems.append(f"{path}:{number}: '{excerpt(key)}' is there already, on line {lines[key]}; remove one")
+            remedy = "put its lines together" if several_lines(path) else "remove one"
+            problems.append(f"{path}:{number}: '{excerpt(key)}' is there already, on line {lines[key]}; {remedy}")
             continue
         found[key], lines[key] = value, number
         if check_order and key < previous:

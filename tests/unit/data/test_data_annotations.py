@@ -69,11 +69,19 @@ def test_a_long_recording_is_left_out_and_another_event_is_another_set(tmp_path)
     found = Annotations(path, STATS, LABELS).for_training(4, 0.01, LeaveOutSettings(max_frames=50, max_left_out=0.5))
     assert (found.utts, found.events) == (["s-1", "s-2"], [tuple(EVENTS["s-1"]), ()])
     assert found.left_out == {"s-3": "60 frames, more than the 50 of --max-frames"}
-    with pytest.raises(AsitError, match=r"events: utterance 's-3': 60 frames.*1 of 3 cannot .*; cut long recordings"):
+    with pytest.raises(
+        AsitError, match=r"events: utterance 's-3': 60 frames.*1 of 3 cannot .*; correct the times, cut"
+    ):
         Annotations(path, STATS, LABELS).for_training(4, 0.01, LeaveOutSettings(max_frames=50))
     other = data_dir(tmp_path / "e", {**EVENTS, "s-2": [Event(0.0, 0.1, "cat")]})
     digests = {Annotations(folder, STATS, LABELS).digest() for folder in (path, data_dir(tmp_path / "f"), other)}
     assert len(digests) == 2
+
+
+def test_an_event_after_the_end_of_its_utterance_is_not_learned_from(tmp_path):
+    path = data_dir(tmp_path / "d", {**EVENTS, "s-2": [Event(0.2, 0.5, "cat"), Event(0.4, 0.5, "cat")]})
+    with pytest.raises(AsitError, match=r"utterance 's-2': an event starts at 0\.4 s, its frames end at 0\.21 s"):
+        Annotations(path, STATS, LABELS).for_training(4, 0.01, LeaveOutSettings())
 
 
 def test_events_and_features_that_do_not_fit(tmp_path):
