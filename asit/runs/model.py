@@ -201,7 +201,7 @@ class Model:
         audio: Audio,
         rate: int | None = None,
         *,
-        channel: int | str = MIX,
+        channel: int | str | None = None,
         threshold: float | None = None,
         median_filter: float | None = None,
     ) -> Any:
