@@ -61,6 +61,7 @@ setup(
         "kaldiio>=2.18",
         "sentencepiece>=0.2",
         "jiwer>=4.0",
+        "mir_eval>=0.8",
         "configargparse>=1.7",
         "pyyaml>=6.0",
         "soundfile>=0.12",

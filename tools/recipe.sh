@@ -63,6 +63,7 @@ experiment() { # experiment FOLDER TAG: prints FOLDER, or FOLDER/TAG where there
 changed_options() { # prints ` --init ... --tag ... --pretrain-args ...` and so on, of these those that are set
     local _name
     [[ ${tiny-} != true ]] || printf ' --tiny true'
+    [[ ${tiny-} == true || ${runs-} != conf/runs_* ]] || printf ' --runs %s' "$runs" # another list than the usual one
     for _name in ablation init tag pretrain_args finetune_args; do
         [[ -z ${!_name-} ]] || printf " --%s '%s'" "${_name//_/-}" "${!_name}"
     done

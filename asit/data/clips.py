@@ -50,12 +50,15 @@ class Clips:
             features. expected: how many there should be.
 
     Raises:
-        AsitError: unknown labels; no clip at all; a larger share of utt2label without features than ``max_missing``.
+        AsitError: a task on sequences; unknown labels; no clip at all; a larger share of utt2label without
+            features than ``max_missing``.
     """
 
     def __init__(
         self, path: str, task: Any, stats: Stats, max_missing: float = 0.05, *, frames: int = 0, seed: int = 0
     ) -> None:
+        if task.table != "utt2label":
+            raise AsitError(f"task '{task.name}': expected one that labels clips, this one learns from {task.table}")
         data = DataDir(path)
         self.path, self.features, self.frames, self.seed = path, Features(path, stats), frames, seed
         self.classes = list(task.labels)

@@ -1,10 +1,13 @@
-"""The transcribed utterances of a data directory, whole and in order. Letters: B utterances, T frames, F mel bins."""
+"""Utterances of a data directory with a target in time, whole and in order: what transcripts and events share.
+
+Letters: B utterances, T frames, F mel bins, n parts of a target, K values of a part.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +17,6 @@ import torch
 from asit.config import Options, option
 from asit.data.features import Features
 from asit.data.sampler import Key
-from asit.data.tokens import UNKNOWN, Tokens
 from asit.errors import AsitError
 from asit.features.stats import Stats
 from asit.kaldi.data_dir import DataDir
@@ -31,52 +33,49 @@ class LeaveOutSettings(Options):
     )
     max_left_out: float = option(
         0.05,
-        "share of the training utterances that may be left out: longer than max_frames, more units than time steps, "
-        "characters without a unit",
+        "share of the training utterances that may be left out: longer than max_frames, or, of transcripts, with more "
+        "units than time steps or characters without a unit",
         least=0,
         below=1,
     )
 
 
 class Utterances:
-    """Features and transcripts of the utterances in ``text``.
+    """Features of the utterances that a table of targets has; a subclass reads the table and encodes its values.
 
     Attributes:
-        features: of the directory. utts: with features, in order. texts: their transcripts, words separated by one
-            space. missing: utterances of ``text`` without features. expected: how many there should be.
-        lengths: frames of each, int64. left_out: utterance -> why it is not trained on (:meth:`for_training`).
+        table: its name. nothing: what an utterance without a line lacks, and what to write.
+        features: of the directory. utts: with features, in order. missing: utterances of the table without features.
+        expected: how many there should be. lengths: frames of each, int64. targets: of each, where they are encoded
+            once. left_out: utterance -> why it is not trained on.
 
     Raises:
-        AsitError: no ``text``, an empty transcript, an utterance with features and no transcript, a larger share
-            without features than ``max_missing``, no utterance at all.
+        AsitError: an utterance with features and no line in the table, a larger share without features than
+            ``max_missing``, no utterance at all.
     """
 
-    def __init__(self, path: str, stats: Stats, max_missing: float = 0.05) -> None:
-        data = DataDir(path)
+    table: str
+    nothing: str
+
+    def __init__(self, path: str, stats: Stats, listed: Iterable[str], max_missing: float) -> None:
+        data, listed = DataDir(path), list(listed)
         self.path, self.features = path, Features(path, stats)
-        text = {utt: " ".join(words.split()) for utt, words in data.text.items()}
-        empty = [utt for utt, words in text.items() if not words]
-        if empty:
-            raise AsitError(
-                f"{data.file('text')}: utterance '{empty[0]}': expected a transcript, found none ({len(empty)} in all)"
-                "; write what is said, or take the utterance out of utt2spk and run asit-fix-data-dir"
-            )
-        index = {utt: i for i, utt in enumerate(self.features.utts)}
-        silent = next((utt for utt in index if utt not in text), None)
+        index, known = {utt: i for i, utt in enumerate(self.features.utts)}, set(listed)
+        silent = next((utt for utt in index if utt not in known), None)
         if silent is not None:
             raise AsitError(
-                f"{data.file('text')}: utterance '{silent}' has features but no transcript; add its line, or take it "
-                "out of utt2spk and run asit-fix-data-dir"
+                f"{self.source}: utterance '{silent}' has features but {self.nothing}, or take it out of utt2spk and "
+                "run asit-fix-data-dir"
             )
-        self.missing = [utt for utt in text if utt not in index]
-        self.expected = len(text)
-        if len(self.missing) > max_missing * len(text) or not index:
+        self.missing = [utt for utt in listed if utt not in index]
+        self.expected = len(listed)
+        if len(self.missing) > max_missing * len(listed) or not index:
             raise AsitError(
-                f"{data.file('feats.scp')}: {len(self.missing)} of {len(text)} utterances of text have no features, "
-                f"the first is {self.missing[0] if self.missing else 'none'}; extract them, or raise --max-missing"
+                f"{data.file('feats.scp')}: {len(self.missing)} of {len(listed)} utterances of {self.table} have no "
+                f"features, the first is {self.missing[0] if self.missing else 'none'}; extract them, or raise "
+                "--max-missing"
             )
-        self.utts = [utt for utt in text if utt in index]
-        self.texts = [text[utt] for utt in self.utts]
+        self.utts = [utt for utt in listed if utt in index]
         self._indices = np.array([index[utt] for utt in self.utts])
         self.lengths = self.features.num_frames[self._indices]
         self.targets: list[np.ndarray] = []
@@ -85,52 +84,46 @@ class Utterances:
         if int(self.lengths.sum()) * self.features.num_mels * 4 < CACHE_BYTES:
             self._cache = {}
 
-    def for_training(self, tokens: Tokens, stride: int, settings: LeaveOutSettings) -> Utterances:
-        """Encode the transcripts and keep the utterances that can be learned from; ``left_out`` has the others.
+    @property
+    def source(self) -> str:
+        """The table's path, for messages."""
+        return DataDir(self.path).file(self.table)
 
-        Args:
-            stride: frames between two time steps of the network, of which CTC needs one for each unit and one more
-                between two equal ones.
+    def _keep(self, problem: Callable[[int], str | None], settings: LeaveOutSettings, remedy: str) -> list[int]:
+        """Leave out the utterances of which ``problem`` says something by their place; the places of the others.
 
         Raises:
-            AsitError: more of them than ``max_left_out``; names the first one and what to do.
+            AsitError: more of them than ``max_left_out``, or all; names the first one, and ``remedy``.
         """
-        kept, path = [], DataDir(self.path).file("text")
-        for i, (utt, text) in enumerate(zip(self.utts, self.texts, strict=True)):
-            units = np.array(tokens.encode(text), dtype=np.int64)
-            need, steps = steps_needed(units), -(-int(self.lengths[i]) // stride)
-            if UNKNOWN in units:
-                self.left_out[utt] = f"'{tokens.unknown(text)}' has no unit in {tokens.source}"
-            elif need > steps:
-                self.left_out[utt] = (
-                    f"{len(units)} units need {need} time steps, its {self.lengths[i]} frames are {steps}"
-                )
-            elif self.lengths[i] > settings.max_frames:
-                self.left_out[utt] = f"{self.lengths[i]} frames, more than the {settings.max_frames} of --max-frames"
+        kept = []
+        for i, utt in enumerate(self.utts):
+            why = problem(i)
+            if not why and self.lengths[i] > settings.max_frames:
+                why = f"{self.lengths[i]} frames, more than the {settings.max_frames} of --max-frames"
+            if why:
+                self.left_out[utt] = why
             else:
                 kept.append(i)
-                self.targets.append(units)
         if len(self.left_out) > settings.max_left_out * len(self.utts) or not kept:
             utt, why = next(iter(self.left_out.items()))
             raise AsitError(
-                f"{path}: utterance '{utt}': {why} ({len(self.left_out)} of {len(self.utts)} cannot be trained on); "
-                "train the units on this text, with fewer and longer ones (asit-train-tokens --vocab-size), lower "
-                "--time-stride, or raise --max-left-out"
+                f"{self.source}: utterance '{utt}': {why} ({len(self.left_out)} of {len(self.utts)} cannot be trained "
+                f"on); {remedy}, or raise --max-left-out"
             )
-        self.utts, self.texts = [self.utts[i] for i in kept], [self.texts[i] for i in kept]
+        self.utts = [self.utts[i] for i in kept]
         self._indices, self.lengths = self._indices[kept], self.lengths[kept]
-        return self
+        return kept
 
     def __len__(self) -> int:
         return len(self.utts)
 
     def __getitem__(self, key: Key) -> dict[str, Any]:
-        """``{"feats": float32 (T, F) normalised, "utt": str, "target": int64 (units,)}``, for training."""
+        """``{"feats": float32 (T, F) normalised, "utt": str, "target": (n,) or (n, K)}``, for training."""
         feats = self._read(key[0])
         return {
             "feats": self.features.stats.normalise(feats),
             "utt": self.utts[key[0]],
-            "target": self.targets[key[0]],
+            "target": self.target(key[0]),
             "silence": self.features.silence,
         }
 
@@ -139,12 +132,20 @@ class Utterances:
         return (self._read(i) for i in range(len(self)))
 
     def digest(self) -> str:
-        """Hash of what a result depends on: the features' digest, every utterance with its transcript and targets."""
+        """Hash of what a result depends on: the features' digest, every utterance with its line and targets."""
         digest = hashlib.sha256(self.features.digest().encode())
-        digest.update(json.dumps([self.utts, self.texts]).encode())
-        for units in self.targets:
-            digest.update(units.tobytes())
+        digest.update(json.dumps([self.utts, self.lines()]).encode())
+        for target in self.targets:
+            digest.update(target.tobytes())
         return digest.hexdigest()[:16]
+
+    def lines(self) -> Sequence[Any]:
+        """What the table says of each of ``utts``."""
+        raise NotImplementedError
+
+    def target(self, i: int) -> np.ndarray:
+        """What an utterance's time steps are compared with, (n,) or (n, K), once it is for training."""
+        return self.targets[i]
 
     def _read(self, i: int) -> np.ndarray:
         if self._cache is None:
@@ -154,18 +155,9 @@ class Utterances:
         return self._cache[i]
 
 
-def steps_needed(units: np.ndarray) -> int:
-    """Time steps that CTC needs for a target: one a unit, and a <blank> between two equal ones.
-
-    >>> steps_needed(np.array([3, 3, 5]))
-    4
-    """
-    return len(units) + int((units[1:] == units[:-1]).sum())
-
-
 def collate_utterances(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Training batch: ``feats`` (B, 1, T, F), padded with silence to the longest, ``lengths`` int64 (B,), ``targets``
-    int64 (all units,), one utterance after the other, ``target_lengths`` int64 (B,), ``utts``."""
+    (all n,) or (all n, K), one utterance after the other, ``target_lengths`` int64 (B,), ``utts``."""
     longest = max(len(i["feats"]) for i in items)
     feats = torch.full((len(items), 1, longest, items[0]["feats"].shape[1]), float(items[0]["silence"]))
     for row, item in zip(feats, items, strict=True):

@@ -57,7 +57,7 @@ def card(model: Model, name: str, licence: str, scores: Mapping[str, Record]) ->
 
 def pipeline(model: Model) -> str:
     """What hubs call the task."""
-    if getattr(model.task, "sequence", False):
+    if model.learned_from == "text":
         return "automatic-speech-recognition"
     return "audio-classification" if model.labels else "feature-extraction"
 
@@ -82,6 +82,8 @@ def _use(model: Model) -> str:
         "feature-extraction": ('vector = model.embed("recording.wav")', "asit-finetune --init"),
     }
     call, command = calls[pipeline(model)]
+    if model.learned_from == "events":  # for hubs a kind of classification
+        call, command = 'events = model.events("recording.wav")', "asit-detect --model"
     return USE.format(call=call, command=command)
 
 

@@ -27,11 +27,11 @@ def export(settings: ExportSettings) -> list[str]:
     """Write the folder; returns the names of its files.
 
     Raises:
-        AsitError: a model that the format cannot hold or that transcribes, a folder that is there already, or a
-            package that is missing.
+        AsitError: a model that the format cannot hold or that answers at every time step, a folder that is there
+            already, or a package that is missing.
     """
     model = Model(settings.model)
-    if getattr(model.task, "sequence", False):
+    if model.task and model.task.table != "utt2label":
         raise AsitError(
             f"{settings.model}: expected a backbone or a classifier of clips, found task '{model.task.name}'"
         )

@@ -2,7 +2,8 @@
 
 The first word of a table's name tells what it is indexed by: ``utt2spk`` by utterance, ``spk2utt`` by speaker,
 ``reco2dur`` by recording. ``wav.scp`` is indexed by recording where there are ``segments``, else by utterance.
-Ours beside Kaldi's: ``utt2label`` (one or more labels, comma separated) and ``labels.txt`` (label, index).
+Ours beside Kaldi's: ``utt2label`` (one or more labels, comma separated), ``labels.txt`` (label, index) and ``events``
+(:mod:`asit.kaldi.events`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from asit.kaldi.column_values import (
 )
 from asit.kaldi.table import Columns, read_columns, read_table, read_text, write_table
 
-UTTERANCE_TABLES = ("feats.scp", "segments", "text", "vad.scp")  # and every utt2*
+UTTERANCE_TABLES = ("events", "feats.scp", "segments", "text", "vad.scp")  # and every utt2*
 FEATURE_TABLES = ("feats.scp", "utt2num_frames", "utt2dur", "utt2crc", "vad.scp")  # made from the audio, by commands
 SPEAKER_TABLES = ("cmvn.scp",)  # and every spk2* but spk2utt
 WHOLE_FILES = ("frame_shift", "labels.txt", "conf")  # the same for every part of a directory

@@ -20,7 +20,8 @@ from asit.io.atomic import write_text
 from asit.kaldi import column_values, data_dir
 from asit.kaldi.data_dir import FEATURE_TABLES, DataDir
 from asit.kaldi.data_dir_stale import BACKUP, STATS
-from asit.kaldi.table import cut, format_table, key_problem, read_text
+from asit.kaldi.events import parse_event
+from asit.kaldi.table import cut, format_table, key_problem, read_text, several_lines
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ _VALUES: dict[str, Callable[[str], object]] = {
     "utt2num_frames": column_values.parse_frames,
     "utt2crc": str,
     "utt2label": column_values.parse_labels,
+    "events": parse_event,
 }
 
 
@@ -138,9 +140,12 @@ class _Work:
                     check(value)
                 except ValueError as error:
                     reason = str(error)
-            if key in found and found[key] != value:
+            more = key in found and several_lines(name)
+            if key in found and found[key] != value and not more:
                 reason = reason or f"another value than on line {lines[key]}"
-            if reason:
+            if more and not reason:
+                found[key] += f"\n{value}"
+            elif reason:
                 self._drop(name, number, key, reason)
             else:
                 found.setdefault(key, value)

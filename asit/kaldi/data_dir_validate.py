@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from asit.config import Options, option
 from asit.errors import AsitError
 from asit.io import pipes
-from asit.kaldi import ark_spec, column_values, data_dir, data_dir_contents
+from asit.kaldi import ark_spec, column_values, data_dir, data_dir_contents, events
 from asit.kaldi.column_values import NO_LABEL
 from asit.kaldi.data_dir import DataDir
 from asit.kaldi.data_dir_findings import Findings, objection
@@ -29,6 +29,7 @@ class Checks(Options):
     require_feats: bool = option(False, "feats.scp must be there (false is Kaldi's --no-feats)")
     require_text: bool = option(False, "text must be there (false is Kaldi's --no-text)")
     require_labels: bool = option(False, "utt2label and labels.txt must be there")
+    require_events: bool = option(False, "events and labels.txt must be there")
     spk_sort: bool = option(True, "utt2spk must be sorted by speaker too (false is Kaldi's --no-spk-sort)")
     check_files: bool = option(True, "the files that wav.scp and feats.scp name must exist")
     check_audio: bool = option(False, "decode every recording: empty, truncated, stereo, NaN, one rate for all")
@@ -88,6 +89,8 @@ def _required(found: Findings, checks: Checks, kinds: Mapping[str, str]) -> None
     wanted += [("text", checks.require_text, "--require-text false where this is meant")]
     wanted += [(n, checks.require_labels, "--require-labels false where this is meant") for n in ("utt2label",)]
     wanted += [("labels.txt", checks.require_labels, "--require-labels false where this is meant")]
+    wanted += [(events.NAME, checks.require_events, "--require-events false where this is meant")]
+    wanted += [("labels.txt", checks.require_events and not checks.require_labels, "it lists the classes of events")]
     for name, required, remedy in wanted:
         if required and name not in kinds and not os.path.isfile(found.data.file(name)):
             found.add([f"{found.data.file(name)}: no such file" + (f"; {remedy}" if remedy else "")])
@@ -167,15 +170,18 @@ def _values(found: Findings, allow_pipes: bool) -> None:
 
 
 def _labels(found: Findings) -> None:
-    path = found.data.file("labels.txt")
-    if not os.path.isfile(path):
-        return
-    try:
-        known = data_dir.read_labels(path)
-    except AsitError as error:
-        found.add([str(error)])
-        return
-    found.each("utt2label", lambda _, value: _unknown_labels(value, known))
+    path, known = found.data.file("labels.txt"), dict[str, int]()
+    if os.path.isfile(path):
+        try:
+            known = data_dir.read_labels(path)
+        except AsitError as error:
+            found.add([str(error)])
+    if known:
+        found.each("utt2label", lambda _, value: _unknown_labels(value, known))
+    if events.NAME in found.tables:
+        durations = found.tables.get("utt2dur", {})
+        right = {utt: float(d) for utt, d in durations.items() if not objection(column_values.parse_duration, d)}
+        found.add(events.problems(found.data.file(events.NAME), known, right))
 
 
 def _frame_shift(found: Findings) -> None:

@@ -18,6 +18,7 @@ from asit.io.atomic import atomic_open
 from asit.kaldi.strings import Strings
 
 BLANKS = " \t"
+SEVERAL_LINES = ("events",)  # tables that may have several lines a key; in memory they are one value, line by line
 MOST_DIGITS = 18  # of a whole number in a table or an scp file: it fits into 64 bits, and so do sums of two
 _WIDEST = 256  # bytes of a key that the fast reader compares
 
@@ -92,7 +93,7 @@ def format_table(path: str, table: Mapping[str, str]) -> str:
 
     Raises:
         AsitError: an empty table; a key that is empty, holds white space or starts with "~"; a value with a
-            line break.
+            line break, except in a table of ``SEVERAL_LINES``.
     """
     if not table:
         raise AsitError(f"{path}: expected at least one line to write, found none")
@@ -103,12 +104,20 @@ def format_table(path: str, table: Mapping[str, str]) -> str:
             if problem:
                 raise AsitError(f"{path}: {problem}")
     # Python sorts by code points, whose order is that of their UTF-8 bytes: C locale.
-    lines = [f"{key} {table[key]}".rstrip(BLANKS) for key in sorted(table)]
+    if several_lines(path):
+        lines = [f"{key} {line}" for key in sorted(table) for line in table[key].split("\n")]
+    else:
+        lines = [f"{key} {table[key]}".rstrip(BLANKS) for key in sorted(table)]
     text = "\n".join(lines)
     if text.count("\n") != len(lines) - 1 or "\r" in text:
         key = next(k for k, v in table.items() if "\n" in v or "\r" in v)
         raise AsitError(f"{path}: value of '{excerpt(key)}' holds a line break; a table has one line per key")
     return text + "\n"
+
+
+def several_lines(path: str) -> bool:
+    """Whether the table may have several lines a key."""
+    return os.path.basename(path) in SEVERAL_LINES
 
 
 def key_problem(key: str) -> str | None:
@@ -169,8 +178,12 @@ def examine(path: str, check_order: bool = True, empty_values: bool = False) -> 
             problems.append(f"{path}:{number}: '{excerpt(key)}' has no value; expected 'key value'")
         if wrong := key_problem(key):
             problems.append(f"{path}:{number}: {wrong}")
+        if key in found and several_lines(path) and key == previous:
+            found[key] += f"\n{value}"
+            continue
         if key in found:
-            problems.append(f"{path}:{number}: '{excerpt(key)}' is there already, on line {lines[key]}; remove one")
+            remedy = "put its lines together" if several_lines(path) else "remove one"
+            problems.append(f"{path}:{number}: '{excerpt(key)}' is there already, on line {lines[key]}; {remedy}")
             continue
         found[key], lines[key] = value, number
         if check_order and key < previous:

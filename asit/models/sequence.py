@@ -1,4 +1,4 @@
-"""A backbone with a linear layer on every time step: what recognition is fine-tuned with.
+"""A backbone with a linear layer on every time step: what recognition and event detection are fine-tuned with.
 
 B utterances, T frames, F mel bins, N time steps, M windows, D width, K outputs. A time step is a row of patches; an
 utterance longer than the backbone's crops goes through it in overlapping windows, so attention never sees more than a
@@ -8,16 +8,25 @@ window, and memory grows with the length, not with its square.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from asit.config import Options, option
 from asit.models.classifier import Classifier, HeadSettings, mask_needed
 
 BANDS = ("concat", "mean")
 OVERLAP = 0.25  # least overlap of neighbouring windows; of its two halves each window keeps the inner one
 AT_ONCE = 64  # windows that go through the backbone together where no gradient is kept
+
+
+@dataclass(frozen=True)
+class BandSettings(Options):
+    """From rows of patches to time steps."""
+
+    bands: str = option("concat", "of patches one above the other: side by side, or their mean", BANDS)
 
 
 class Steps(NamedTuple):
@@ -34,10 +43,8 @@ class SequenceNetwork(Classifier):
     """
 
     def __init__(self, backbone: nn.Module, num_outputs: int, settings: HeadSettings, bands: str) -> None:
-        columns = backbone.grid[1]
-        super().__init__(
-            backbone, num_outputs, settings, width=backbone.embed_dim * (columns if bands == "concat" else 1)
-        )
+        columns = backbone.grid[1] if bands == "concat" else 1
+        super().__init__(backbone, num_outputs, settings, width=backbone.embed_dim * columns)
         self.bands = bands
         backbone.keeps_positions = True
 

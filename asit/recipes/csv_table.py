@@ -80,13 +80,13 @@ def read_csv(table: Path, columns: str = "", labelled: bool = True) -> list[Reco
     return _with_places(found, str(table)) if labelled else [replace(r, split=UNLABELLED) for r in found]
 
 
-def csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
-    """(line, fields) of each row of a file separated by commas, the header included; empty rows are left out.
+def csv_rows(table: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """(line, fields) of each row of a file, the header included; empty rows are left out.
 
     Raises:
         AsitError: with the line: no UTF-8 text, a malformed row.
     """
-    return _rows(table, _text(table), ",")
+    return _rows(table, _text(table), delimiter)
 
 
 def _text(table: Path) -> str:

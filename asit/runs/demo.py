@@ -121,7 +121,8 @@ def application(model: Model) -> Any:
 def findings(model: Model, data: bytes, name: str) -> Iterator[dict[str, Any]]:
     """What a model makes of the content of an audio file, one thing at a time under its name.
 
-    ``note`` and ``error``, a line each; ``transcript``; ``classes``, (class, probability) of all of it; ``picture``,
+    ``note`` and ``error``, a line each; ``transcript``; ``events``, (start, end, class, probability); ``classes``,
+    (class, probability) of all of it; ``picture``,
     a PNG's address and what it shows. What cannot be read, or is too long, gives one error and nothing else.
     """
     try:
@@ -140,11 +141,16 @@ def findings(model: Model, data: bytes, name: str) -> Iterator[dict[str, Any]]:
     problem = range_problem(wave)
     if problem:
         yield {"error": f"{name}: {problem}"}
-    if model.hears_words:
+    over_time: list[str] = []
+    if model.learned_from == "text":
         yield {"transcript": model.transcripts([feats])[0]}
+    elif model.learned_from == "events":
+        yield {"events": model.events_of([feats])[0]}
     elif model.labels:
         yield {"classes": model.classify_features([feats], TOP)[0]}
-    over_time = ["classes"] if model.labels else [] if model.hears_words else ["reconstruction"]
+        over_time = ["classes"]
+    else:
+        over_time = ["reconstruction"]
     for what in (*over_time, "attention"):
         try:
             figure = figure_of(model, feats, what, name)
@@ -156,8 +162,10 @@ def findings(model: Model, data: bytes, name: str) -> Iterator[dict[str, Any]]:
 
 def _kind(model: Model) -> str:
     """What the model is and does."""
-    if model.hears_words:
+    if model.learned_from == "text":
         return "writes down what is said"
+    if model.learned_from == "events":
+        return f"says when it hears {len(model.labels)} classes: {excerpt(', '.join(model.labels), 200)}"
     if model.labels:
         return f"tells {len(model.labels)} classes apart: {excerpt(', '.join(model.labels), 200)}"
     return "a pretrained backbone: it fills in what is masked, and has no classes"

@@ -1,5 +1,5 @@
 """Score a fine-tuned model on a data directory: metrics.json; predictions, confusion matrix and per-class values of
-clips, decoded text and per-utterance values of utterances."""
+clips, decoded text or events and per-utterance values of utterances."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 
 from asit.config import REQUIRED, Options, group, option
+from asit.data.annotations import Annotations
 from asit.data.clips import Clips, ClipSettings
-from asit.data.utterances import Utterances
+from asit.data.transcripts import Transcripts
 from asit.io.atomic import write_text
 from asit.kaldi.table import write_table
 from asit.models.trained import check_front_end, load_model
 from asit.recipes import record
 from asit.recipes.provenance import provenance
 from asit.recipes.record import Record
-from asit.runs import confusion, recognition, windows
+from asit.runs import confusion, detection, recognition, windows
 from asit.runs.windows import WindowSettings
 from asit.tasks.ctc import DecodingSettings
+from asit.tasks.sed import EventSettings
 from asit.train.distributed import pick_device
 from asit.train.processes import use_threads
 
@@ -33,15 +35,16 @@ class Settings(Options):
 
     model: str = option(REQUIRED, "model.safetensors of asit-finetune")
     data_dir: str = option(
-        REQUIRED, "data directory with feats.scp, utt2label (text, to recognise) and conf/fbank.yaml"
+        REQUIRED, "data directory with feats.scp, utt2label (text to recognise, events to detect) and conf/fbank.yaml"
     )
-    out_dir: str = option(REQUIRED, "folder for metrics.json, predictions or text, and what else tells of them")
+    out_dir: str = option(REQUIRED, "folder for metrics.json, predictions, text or events, and what else tells of them")
     tags: tuple[str, ...] = option((), "name=value words for the report, beside those of the model")
     clips: ClipSettings = group(ClipSettings)
     ngpu: int | None = option(None, "GPUs to use; 0: CPU; none: one if there is one, else CPU")
     threads: int = option(0, "CPU threads; 0: all cores")
     windows: WindowSettings = group(WindowSettings)
     decoding: DecodingSettings = group(DecodingSettings)
+    events: EventSettings = group(EventSettings)
 
 
 def evaluate(settings: Settings) -> Record:
@@ -56,12 +59,18 @@ def evaluate(settings: Settings) -> Record:
     model = load_model(settings.model, pick_device(settings.ngpu))
     check_front_end(model.front_end, settings.data_dir, settings.model)
     tags = {**model.tags, **record.parse_tags(settings.tags)}
-    if getattr(model.task, "sequence", False):
-        data = Utterances(settings.data_dir, model.front_end.stats, settings.clips.max_missing)
+    most = settings.clips.max_missing
+    if model.task.table == "text":
+        data = Transcripts(settings.data_dir, model.front_end.stats, most)
         result = recognition.evaluate(model, data, settings.out_dir, tags, settings.decoding.beam, began)
         write_missing(Path(settings.out_dir), data.missing)
         return result
-    clips = Clips(settings.data_dir, model.task, model.front_end.stats, settings.clips.max_missing)
+    if model.task.table == "events":
+        annotated = Annotations(settings.data_dir, model.front_end.stats, model.task.labels, most)
+        result = detection.evaluate(model, annotated, settings.out_dir, tags, settings.events, began)
+        write_missing(Path(settings.out_dir), annotated.missing)
+        return result
+    clips = Clips(settings.data_dir, model.task, model.front_end.stats, most)
     scores = windows.score(model.classifier, model.task, clips.whole(), model.front_end, model.frames, settings.windows)
     return write_result(
         settings.out_dir,

@@ -1,4 +1,4 @@
-"""What a fine-tuning run learns from: labelled clips, or utterances with transcripts."""
+"""What a fine-tuning run learns from: labelled clips, or utterances with transcripts or events."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import numpy as np
 from torch import nn
 
 from asit import registry
+from asit.data.annotations import Annotations
 from asit.data.clips import Clips, collate_clips
 from asit.data.targets import MultiHot
 from asit.data.tokens import Tokens
-from asit.data.utterances import Utterances, collate_utterances
+from asit.data.transcripts import Transcripts
+from asit.data.utterances import collate_utterances
 from asit.errors import AsitError
 from asit.features.stats import Stats
 from asit.kaldi.data_dir import DataDir
 from asit.kaldi.table import write_table
 from asit.models.trained import Backbone
-from asit.runs import recognition, windows
+from asit.runs import detection, recognition, windows
 from asit.tasks.finetuner import FineTuner
 from asit.tasks.sequence_tuner import SequenceTuner
 
@@ -76,8 +78,8 @@ class LabelledClips:
         """List what is not trained on: of clips nothing is left out."""
 
 
-class Transcribed(LabelledClips):
-    """The sets of a task on sequences.
+class Sequences(LabelledClips):
+    """The sets of a task on sequences: whole utterances, by their lengths.
 
     Raises:
         AsitError: an option that is for clips alone.
@@ -95,28 +97,14 @@ class Transcribed(LabelledClips):
                 raise AsitError(f"option '{name}': task '{settings.task.name}' has no use for it; leave it {only}")
         super().__init__(settings, backbone, component)
 
-    def _labels(self) -> list[str]:
-        place = Path(self.settings.train_dir, self.settings.task.settings.tokens, "tokens.model")
-        self.tokens = Tokens.load(place)
-        return self.tokens.names
-
-    def _open(self, name: str, path: str, stats: Stats) -> Any:
-        found = Utterances(path, stats, self.settings.clips.max_missing)
-        if name != "train":
-            return found
-        stride = self.backbone.module.patch_embed.stride[0]
-        return found.for_training(self.tokens, stride, self.settings.task.settings.leave_out)
+    @property
+    def _stride(self) -> int:
+        """Frames between two time steps."""
+        return self.backbone.module.patch_embed.stride[0]
 
     def drawn(self) -> tuple[int, np.ndarray | None, np.ndarray | None]:
         """See :class:`LabelledClips`."""
         return len(self.sets["train"]), None, self.sets["train"].lengths
-
-    def measure(self, network: nn.Module) -> dict[str, float]:
-        """See :class:`LabelledClips`; decoded unit by unit, without a beam."""
-        data = self.sets["valid"]
-        return self.task.measure(
-            recognition.transcripts(network, self.task, data.whole(), self.backbone.front_end), data.texts
-        )
 
     def write_left_out(self, out_dir: Path) -> None:
         """``left_out``: "utt why" of the training utterances that cannot be learned from; no file where there are
@@ -129,11 +117,50 @@ class Transcribed(LabelledClips):
             (out_dir / "left_out").unlink(missing_ok=True)
 
 
+class Transcribed(Sequences):
+    """The sets of a task on transcripts."""
+
+    def _labels(self) -> list[str]:
+        place = Path(self.settings.train_dir, self.settings.task.settings.tokens, "tokens.model")
+        self.tokens = Tokens.load(place)
+        return self.tokens.names
+
+    def _open(self, name: str, path: str, stats: Stats) -> Any:
+        found = Transcripts(path, stats, self.settings.clips.max_missing)
+        if name != "train":
+            return found
+        return found.for_training(self.tokens, self._stride, self.settings.task.settings.leave_out)
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """See :class:`LabelledClips`; decoded unit by unit, without a beam."""
+        data = self.sets["valid"]
+        return self.task.measure(
+            recognition.transcripts(network, self.task, data.whole(), self.backbone.front_end), data.texts
+        )
+
+
+class Annotated(Sequences):
+    """The sets of a task on events."""
+
+    def _open(self, name: str, path: str, stats: Stats) -> Any:
+        found = Annotations(path, stats, self.task.labels, self.settings.clips.max_missing)
+        if name != "train":
+            return found
+        shift = self.backbone.front_end.fbank.frame_shift / 1000
+        return found.for_training(self._stride, shift, self.settings.task.settings.leave_out)
+
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """See :class:`LabelledClips`; at the threshold that is best there."""
+        return detection.validate(network, self.task, self.sets["valid"], self.backbone.front_end)
+
+
+MATERIAL = {"utt2label": LabelledClips, "text": Transcribed, "events": Annotated}  # by the table with the targets
+
+
 def material(settings: Any, backbone: Backbone) -> LabelledClips:
     """The sets of a run by its task."""
     component = registry.load("tasks", settings.task.name)
-    kind = Transcribed if getattr(component.Task, "sequence", False) else LabelledClips
-    return kind(settings, backbone, component)
+    return MATERIAL[component.Task.table](settings, backbone, component)
 
 
 def class_weights(targets: np.ndarray | MultiHot) -> np.ndarray:

@@ -20,9 +20,10 @@ from asit.features.picture import save
 from asit.io.any_audio import waveform
 from asit.io.audio import MIX, channel_of
 from asit.layers.attention import Attention
-from asit.runs import recognition, windows
+from asit.runs import detection, recognition, windows
 from asit.runs.embedder import Embedder, EmbedderSettings
 from asit.runs.windows import WindowSettings
+from asit.tasks.sed import Detected, EventSettings
 
 LEVELS = ("clip", "frame", "patch")
 Audio = Any  # a path, an array or a tensor: asit.io.any_audio.waveform
@@ -49,9 +50,9 @@ class Model:
         path: ``model.safetensors``, ``backbone.safetensors``, or the name of weights that ship, such as "asit-tiny".
         device: "cpu", "cuda", "cuda:1".
 
-    Attributes: ``path``; ``labels`` of a classifier, else empty; ``hears_words``, whether it transcribes;
-    ``metadata`` of the file; ``backbone``, a module, and ``network``, which pools its tokens; ``task``, None of a
-    backbone; ``fbank``, which makes its features; ``front_end``, which normalises them; ``frames`` of a window.
+    Attributes: ``path``; ``labels`` of a classifier, else empty; ``learned_from``, the table of its targets, such as
+    utt2label; ``metadata`` of the file; ``backbone``, a module, and ``network``, which pools its tokens; ``task``, None
+    of a backbone; ``fbank``, which makes its features; ``front_end``, which normalises them; ``frames`` of a window.
 
     Raises AsitError for no such model file, a damaged one, or no such device.
     """
@@ -74,8 +75,8 @@ class Model:
         self.metadata: dict[str, Any] = embedder.metadata
         trained = self._embedder.trained
         self.task = trained.task if trained else None
-        self.hears_words: bool = getattr(self.task, "sequence", False)
-        self.labels: list[str] = list(trained.task.labels) if trained and not self.hears_words else []
+        self.learned_from: str = trained.task.table if trained else ""
+        self.labels: list[str] = list(trained.task.labels) if trained and self.learned_from != "text" else []
         self.network, self.front_end = self._embedder.network, self._embedder.front_end
         self.backbone = self.network.backbone
         self.fbank = Fbank(self.front_end.fbank)
@@ -191,9 +192,37 @@ class Model:
 
     def transcripts(self, clips: Iterable[np.ndarray], beam: int = 1) -> list[str]:
         """:meth:`transcribe` of log-mel features (T, F), clip by clip."""
-        if not self.hears_words:
+        if self.learned_from != "text":
             raise AsitError(f"{self.path}: not trained on transcripts; give a model of asit-finetune --task ctc")
         return recognition.transcripts(self.network, self.task, clips, self.front_end, beam)
+
+    def events(
+        self,
+        audio: Audio,
+        rate: int | None = None,
+        *,
+        channel: int | str | None = None,
+        threshold: float | None = None,
+        median_filter: float | None = None,
+    ) -> Any:
+        """What is heard when in a recording of any length: :class:`asit.tasks.sed.Detected` by their starts.
+
+        Args:
+            threshold: probability from which a class is heard; None: as in the model's file, as with the next.
+            median_filter: its seconds, against short events and short gaps.
+
+        Raises:
+            AsitError: a model that was not trained on events, or audio that cannot be read.
+        """
+        settings = EventSettings(event_threshold=threshold, median_filter=median_filter)
+        found = self.events_of(self._clips(audio, rate, channel), settings)
+        return found if _many(audio) else found[0]
+
+    def events_of(self, clips: Iterable[np.ndarray], settings: EventSettings | None = None) -> list[list[Detected]]:
+        """:meth:`events` of log-mel features (T, F), clip by clip."""
+        if self.learned_from != "events":
+            raise AsitError(f"{self.path}: not trained on events; give a model of asit-finetune --task sed")
+        return detection.events(self.network, self.task, clips, self.front_end, settings)
 
     def segments(
         self,
@@ -337,8 +366,10 @@ class Model:
 
     def _scores(self, clips: Iterable[np.ndarray], scoring: str) -> np.ndarray:
         trained = self._embedder.trained
-        if self.hears_words:
+        if self.learned_from == "text":
             raise AsitError(f"{self.path}: trained on transcripts, it has no classes; transcribe() gives text")
+        if self.learned_from == "events":
+            raise AsitError(f"{self.path}: trained on events, which have times; asit-detect or events() gives them")
         if trained is None:
             raise AsitError(
                 f"{self.path}: a backbone, which has no classes; embed() gives its embeddings, and "

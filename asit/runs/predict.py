@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from asit.config import REQUIRED, Options, group, option
@@ -53,10 +53,10 @@ def predict(settings: Settings, failed: list[str] | None = None) -> Iterator[str
     """
     recordings = sources(settings.wav)
     model = Model(settings.model, pick_device(settings.ngpu))
-    if not model.labels:
-        model.classify([])  # says what a backbone is for
+    if model.task is None or model.task.table != "utt2label":
+        model.classify([])  # says what a model of another kind is for
     if settings.format == "csv":
-        yield _joined(_columns(settings))
+        yield joined(_columns(settings))
     for source, feats, seconds in heard(recordings, settings.recordings, model, failed):
         if settings.segments:
             found = model.segments_of(feats, settings.segments, settings.top_k)
@@ -84,10 +84,11 @@ def _lines(settings: Settings, name: str, segment: Segment) -> Iterator[str]:
     else:
         for rank, (label, p) in enumerate(segment.classes, 1):
             cells = [name, *times, str(rank), label, f"{p:.6f}"]
-            yield _joined(cells) if settings.format == "csv" else "\t".join(cells)
+            yield joined(cells) if settings.format == "csv" else "\t".join(cells)
 
 
-def _joined(cells: list[str]) -> str:
+def joined(cells: Sequence[str]) -> str:
+    """A row of a CSV file, without its line break."""
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(cells)
     return text.getvalue()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from scipy.special import log_softmax
 
-from asit.data.utterances import Utterances
+from asit.data.transcripts import Transcripts
 from asit.io.atomic import write_text
 from asit.kaldi.table import write_table
 from asit.metrics.error_rate import CER, KINDS, WER, counts, interval, rate
@@ -22,37 +22,17 @@ from asit.models.trained import FrontEnd, TrainedModel
 from asit.recipes import record
 from asit.recipes.provenance import provenance
 from asit.recipes.record import Record
+from asit.runs.sequences import outputs
 from asit.tasks.ctc import Task
 
-FRAMES_AT_ONCE = 20_000  # padding included; a longer utterance is alone
 UNITS = {CER: "characters", WER: "words"}
 
 
-@torch.inference_mode()
 def log_probabilities(
     network: SequenceNetwork, feats: Iterable[np.ndarray], front_end: FrontEnd
 ) -> Iterator[np.ndarray]:
-    """Log-probabilities (N, K) float32 of log-mel features (T, F), not normalised, utterance by utterance, by a network
-    in evaluation mode on its own device."""
-    waiting: list[np.ndarray] = []
-    for one in feats:
-        if waiting and (len(waiting) + 1) * max(len(x) for x in (*waiting, one)) > FRAMES_AT_ONCE:
-            yield from _batch(network, waiting, front_end)
-            waiting = []
-        waiting.append(one)
-    if waiting:
-        yield from _batch(network, waiting, front_end)
-
-
-def _batch(network: SequenceNetwork, feats: Sequence[np.ndarray], front_end: FrontEnd) -> Iterator[np.ndarray]:
-    device = next(network.parameters()).device
-    lengths = torch.tensor([len(x) for x in feats])
-    x = torch.zeros((len(feats), 1, int(lengths.max()), feats[0].shape[1]))
-    for row, one in zip(x, feats, strict=True):
-        row[0, : len(one)] = torch.from_numpy(front_end.normalise(one))
-    logits, steps = network(x.to(device), lengths.to(device))
-    found = torch.log_softmax(logits.float(), dim=-1).cpu().numpy()
-    return (one[:count] for one, count in zip(found, steps.tolist(), strict=True))
+    """Log-probabilities (N, K) float32 of log-mel features (T, F), see :func:`asit.runs.sequences.outputs`."""
+    return (log_softmax(logits, axis=-1) for logits in outputs(network, feats, front_end))
 
 
 def transcripts(
@@ -63,7 +43,7 @@ def transcripts(
 
 
 def evaluate(
-    model: TrainedModel, data: Utterances, out_dir: str, tags: dict[str, str], beam: int, began: float
+    model: TrainedModel, data: Transcripts, out_dir: str, tags: dict[str, str], beam: int, began: float
 ) -> Record:
     """Decode and score: ``text``, ``ref.trn`` and ``hyp.trn`` for sclite, ``per_utterance.csv``, ``metrics.json``.
 

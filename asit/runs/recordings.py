@@ -1,4 +1,4 @@
-"""The recordings that a command is given, one after another: what asit-predict and asit-embed share."""
+"""The recordings that a command is given, one after another: what asit-predict, asit-embed and others share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asit.config import Options, option
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 from asit.io.any_audio import RESAMPLED, Source, waveform
 from asit.io.audio import channel_of
 from asit.runs.model import Model
@@ -65,6 +65,20 @@ def heard(
             failed.append(str(error))
             continue
         yield Heard(source, feats, len(wave) / model.sample_rate)
+
+
+def kaldi_names(sources: Sequence[Source], table: str) -> None:
+    """Refuse names that a Kaldi table cannot hold.
+
+    Raises:
+        AsitError: naming the first one.
+    """
+    for source in sources:
+        if len(source.name.split()) != 1:
+            raise AsitError(
+                f"{excerpt(source.name)}: white space in a name, which Kaldi's {table} cannot hold; rename it, or take "
+                "--format tsv"
+            )
 
 
 class _FirstOfEachRate(logging.Filter):

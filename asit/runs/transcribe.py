@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from asit.config import REQUIRED, Options, group, option
-from asit.errors import AsitError, excerpt
 from asit.io.any_audio import sources
 from asit.runs.model import Model
 from asit.runs.recognition import trn_line
-from asit.runs.recordings import RecordingSettings, heard
+from asit.runs.recordings import RecordingSettings, heard, kaldi_names
 from asit.tasks.ctc import DecodingSettings
 from asit.train.distributed import pick_device
 
@@ -52,12 +51,8 @@ def transcribe(settings: Settings, failed: list[str] | None = None) -> Iterator[
     recordings = sources(settings.wav)
     model = Model(settings.model, pick_device(settings.ngpu))
     model.transcripts([])  # says what a model of another kind is for
-    for source in recordings if settings.format == "text" else ():
-        if len(source.name.split()) != 1:
-            raise AsitError(
-                f"{excerpt(source.name)}: white space in a name, which Kaldi's text cannot hold; rename it, or take "
-                "--format tsv"
-            )
+    if settings.format == "text":
+        kaldi_names(recordings, "text")
     for source, feats, seconds in heard(recordings, settings.recordings, model, failed):
         yield _line(settings.format, source.name, model.transcripts([feats], settings.decoding.beam)[0], seconds)
 

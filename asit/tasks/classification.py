@@ -32,6 +32,7 @@ class Task:
     """Classification into ``labels``; targets are indices (B,) int64 or, after mixup, shares (B, C) float32."""
 
     name = "classification"
+    table = "utt2label"
     metrics = (ACCURACY, Metric("balanced_accuracy", "%", "higher"))
     multi_label = False
 

@@ -17,7 +17,7 @@ from asit.data.utterances import LeaveOutSettings
 from asit.errors import AsitError
 from asit.metrics.error_rate import CER, WER, counts, rate
 from asit.models.classifier import HeadSettings
-from asit.models.sequence import BANDS, SequenceNetwork
+from asit.models.sequence import BandSettings, SequenceNetwork
 from asit.tasks._ctc_decoding import greedy, prefix_beam
 
 
@@ -26,7 +26,7 @@ class Settings(Options):
     """Speech recognition by CTC."""
 
     tokens: str = option("tokens", "folder of asit-train-tokens, below the training directory: the units")
-    bands: str = option("concat", "of patches one above the other: side by side, or their mean", BANDS)
+    bands: BandSettings = group(BandSettings)
     leave_out: LeaveOutSettings = group(LeaveOutSettings)
 
 
@@ -45,7 +45,7 @@ class Task:
     """
 
     name = "ctc"
-    sequence = True
+    table = "text"
     metrics = (CER, WER)
 
     def __init__(self, settings: Settings, labels: Sequence[str]) -> None:
@@ -59,7 +59,7 @@ class Task:
 
     def network(self, backbone: nn.Module, head: HeadSettings) -> SequenceNetwork:
         """The network of the task on a backbone."""
-        return SequenceNetwork(backbone, self.num_outputs, head, self.settings.bands)
+        return SequenceNetwork(backbone, self.num_outputs, head, self.settings.bands.bands)
 
     def loss(self, logits: Tensor, steps: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:
         """CTC loss a unit, the mean over the utterances, a scalar.

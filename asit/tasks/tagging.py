@@ -34,6 +34,7 @@ class Task:
     """Tagging with ``labels``; targets are (B, C) float32 in [0, 1]."""
 
     name = "tagging"
+    table = "utt2label"
     metrics = (
         Metric("mAP", "%", "higher"),
         Metric("auc", "%", "higher"),

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Drum sounds from free drum kits, in packages of Debian: pretrain ASiT without labels, then tell 14 classes of single
-# hits and tag mixtures of one to four of them, by kits never heard, with and without that pretraining.
+# hits and tag mixtures of one to four of them, or say when each is heard, by kits never heard, with and without that
+# pretraining.
 #
 #   ./run.sh                                # one seed
 #   ./run.sh --seeds 3                      # the tables of RESULTS.md
+#   ./run.sh --runs conf/runs_detection.yaml --results RESULTS_detection.md    # when each drum is heard in the mixtures
 #   ./run.sh --corpus /path/to/packages     # a folder with the .deb files of local/packages.tsv
 #   ./run.sh --quick true                   # every stage in about 2 minutes; its figures mean nothing
 set -euo pipefail
@@ -30,7 +32,7 @@ if $quick; then
     [[ $exp != exp ]] || exp=exp_quick data=exp_quick/data fbank=exp_quick/fbank
     mixtures="60 20 30"
     pretrain_args="--steps 30 --warmup 5 $pretrain_args"
-    finetune_args="--steps 20 --warmup 4 --eval-every 10 --epoch-samples 320 $finetune_args"
+    finetune_args="--steps 20 --warmup 4 --eval-every 10 $finetune_args"
 fi
 open_experiment
 sets=() && list_runs sets --runs "$runs" --list all
@@ -64,7 +66,7 @@ if begin 4 pretrain "Pretrain without labels" "$runs" "${init:-$pretrain_config}
 fi
 
 if begin 5 finetune "Fine-tune, pretrained and from scratch" \
-    "$runs" conf/finetune_events.yaml conf/finetune_tagging.yaml; then
+    "$runs" conf/finetune_events.yaml conf/finetune_tagging.yaml conf/finetune_detection.yaml; then
     finetune
 fi
 

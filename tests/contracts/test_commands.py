@@ -21,6 +21,7 @@ COMMANDS = sorted(m.name for m in pkgutil.iter_modules(asit.bin.__path__))
 NEED_TORCH = {
     "baseline",
     "demo",
+    "detect",
     "embed",
     "evaluate",
     "export",

@@ -124,7 +124,7 @@ def test_method_can_be_built(path: Path) -> None:
 def test_task_can_be_built(path: Path) -> None:
     settings = settings_of(path)
     component = registry.load("tasks", settings.task.name).Task
-    labels = ["<blank>", "<unk>", "c"] if getattr(component, "sequence", False) else ["a", "b", "c"]
+    labels = ["<blank>", "<unk>", "c"] if component.table == "text" else ["a", "b", "c"]
     task = component(settings.task.settings, labels)
     assert task.num_outputs == 3
     steps = settings.train.total_steps(STEPS_PER_EPOCH)

@@ -16,6 +16,7 @@ import soundfile
 from asit.errors import AsitError
 from asit.io.debian_package import Package, read_deb
 from asit.kaldi.data_dir import DataDir
+from asit.kaldi.events import read_events
 from asit.recipes.plan import read_plan, sets
 
 DRUMS = Path(__file__).parents[2] / "egs/drums"
@@ -39,7 +40,8 @@ CONFIGS = {
     ),
     "finetune_events.yaml": f"crop_frames: 160\n{TRAINING}",
     "finetune_tagging.yaml": f"task: tagging\ncrop_frames: 160\n{TRAINING}",
-    "runs.yaml": (  # the sets of the recipe's four runs, of which one a task trains a network
+    "finetune_detection.yaml": f"task: sed\ncrop_frames: 160\ntime_stride: 4\nsegment: 0.1\n{TRAINING}",
+    "runs.yaml": (  # the sets of the recipe's runs, of which one a task trains a network
         "draws: 3\nruns:\n"
         "  - {task: events, labels: few, train: 'events_train_few_{draw}', valid: events_valid, test: events_test, "
         "config: finetune_events.yaml}\n"
@@ -49,9 +51,12 @@ CONFIGS = {
         "test: tagging_test, config: finetune_tagging.yaml, systems: baseline}\n"
         "  - {task: tagging, train: tagging_train, valid: tagging_valid, test: tagging_test, "
         "config: finetune_tagging.yaml}\n"
+        "  - {task: detection, train: tagging_train, valid: tagging_valid, test: tagging_test, "
+        "config: finetune_detection.yaml, systems: scratch}\n"
     ),
 }
 MIXTURES = "40 8 10"
+ROW = "| events | few | pretrained |"
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +96,7 @@ def files_of(debs: Path, tables: Path, package: str) -> dict[str, bytes]:
 
 def test_the_recipe_runs_from_packages_to_tables(recipe: Path) -> None:
     text = (recipe / "exp/RESULTS.md").read_text()
-    assert text.index("## events") < text.index("## tagging")
+    assert text.index("## detection") < text.index("## events") < text.index("## tagging")
     for word in (
         "pretrained",
         "from scratch",
@@ -99,6 +104,9 @@ def test_the_recipe_runs_from_packages_to_tables(recipe: Path) -> None:
         "balanced accuracy",
         "AUC",
         "d'",
+        "event_f1 in %",
+        "onset F1 in %",
+        "segment F1 in %",
     ):
         assert word in text
     assert "on 15 test clips" in text
@@ -106,18 +114,21 @@ def test_the_recipe_runs_from_packages_to_tables(recipe: Path) -> None:
     scored = {path.parent.parent.name for path in recipe.glob("exp/*/*/metrics.json")}
     systems = ("pretrained", "scratch", "baseline")
     trained = {f"{run}_{system}_0" for run in ("events_few", "tagging_all") for system in systems}
-    assert scored == trained | {"events_all_baseline_0", "tagging_10pct_baseline_0"}
+    assert scored == trained | {"events_all_baseline_0", "tagging_10pct_baseline_0", "detection_all_scratch_0"}
 
 
-def test_every_set_of_the_real_runs_is_prepared(recipe: Path) -> None:
-    for name in sets(read_plan(str(DRUMS / "conf/runs.yaml")), "pool"):
+@pytest.mark.parametrize("runs", ["runs.yaml", "runs_detection.yaml"])
+def test_every_set_of_the_real_runs_is_prepared(recipe: Path, runs: str) -> None:
+    for name in sets(read_plan(str(DRUMS / "conf" / runs)), "pool"):
         assert DataDir(str(recipe / "data" / name)).has("feats.scp"), name
 
 
 def test_metrics_beside_the_primary_one_are_those_of_the_runs(recipe: Path) -> None:
     path = next(recipe.glob("exp/events_few_pretrained_0/*/metrics.json"))
     value = json.loads(path.read_text())["metrics"]["balanced_accuracy"]
-    assert f"| events | few | pretrained | {100 * value:.1f} (1) |" in (recipe / "exp/RESULTS.md").read_text()
+    lines = (recipe / "exp/RESULTS.md").read_text().splitlines()
+    titles, cells = ([cell.strip() for cell in line.split("|")] for line in lines if line.startswith(("| task", ROW)))
+    assert cells[titles.index("balanced accuracy in %")] == f"{100 * value:.1f} (1)"
 
 
 def test_a_finished_recipe_has_nothing_to_do(recipe: Path, small: tuple[Path, Path]) -> None:
@@ -180,6 +191,35 @@ def test_a_mixture_is_the_sum_of_its_parts(recipe: Path) -> None:
         assert len(mixture) == round(1.6 * rate)
         expected /= max(1.0, np.abs(expected).max() / 0.99)
         assert np.abs(expected - mixture).max() < 2e-3, utt
+
+
+def test_an_event_of_a_mixture_is_where_its_part_is_heard(recipe: Path) -> None:
+    tagging = DataDir(str(recipe / "data/tagging_test"))
+    events = read_events(tagging.file("events"), tagging.labels)
+    assert list(events) == tagging.utts
+    for utt, made_of in tagging.table("utt2parts").items():
+        assert sorted(event.label for event in events[utt]) == sorted(tagging.utt2label[utt])
+        for part in made_of.split():
+            source, offset, _ = part.rsplit("@", 2)
+            wave, rate = soundfile.read(recipe / f"data/audio/{source}.flac")
+            wave = np.abs(wave[: round(1.6 * rate) - int(offset)])
+            (event,) = (e for e in events[utt] if source in label_of(recipe, e.label))
+            first, end = (round(second * rate) - int(offset) for second in event[:2])
+            loud, rounding, fade = (
+                wave >= 0.01 * wave.max(),
+                rate // 1000,
+                round(corpus.FADE * rate),
+            )  # to a millisecond
+            assert -rounding <= first < end <= len(wave) + rounding
+            assert not loud[: max(0, first - rounding)].any()
+            assert not loud[end + rounding + fade :].any()
+            assert not loud[end + rounding : len(wave) - fade].any()
+
+
+def label_of(recipe: Path, label: str) -> set[str]:
+    """Test recordings of a class."""
+    found = DataDir(str(recipe / "data/events_test")).utt2label
+    return {utt for utt, labels in found.items() if labels == (label,)}
 
 
 def test_recordings_keep_their_length_up_to_the_cut(recipe: Path, small: tuple[Path, Path]) -> None:

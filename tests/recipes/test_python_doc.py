@@ -10,19 +10,20 @@ import numpy as np
 import soundfile
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-from small_models import make_classifier, make_recogniser
+from small_models import make_classifier, make_detector, make_recogniser
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/python.md"
 
 
 def test_every_block_runs(tmp_path, monkeypatch, capsys) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     random = np.random.default_rng(0)
     soundfile.write(tmp_path / "dog.wav", 0.1 * random.normal(size=22050), 22050)
     soundfile.write(tmp_path / "stereo.wav", 0.1 * random.normal(size=(24000, 2)), 16000)
     make_classifier(tmp_path / "exp/task/model.safetensors")
     make_recogniser(tmp_path / "exp/asr/model.safetensors")
+    make_detector(tmp_path / "exp/sed/model.safetensors")
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     for block in blocks:

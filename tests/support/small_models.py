@@ -1,4 +1,5 @@
-"""Model files of untrained networks, quickly made: a classifier, a recogniser, and a backbone with square patches."""
+"""Model files of untrained networks, quickly made: a classifier, a recogniser, a detector, and a
+backbone with square patches."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from asit.features.fbank import FbankSettings
 from asit.models import model_file, vit
 from asit.models.classifier import Classifier, HeadSettings
 from asit.models.trained import load_backbone, save_model
-from asit.tasks import classification, ctc
+from asit.tasks import classification, ctc, sed
 
 LABELS = ["cat", "dog", "owl"]
 
@@ -39,6 +40,18 @@ def make_recogniser(path: Path) -> str:
     torch.nn.init.normal_(network.head.weight)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_model(str(path), network, backbone, task, "ctc", tags={}, facts={})
+    return str(path)
+
+
+def make_detector(path: Path) -> str:
+    """asit-tiny with a head drawn at random: its events mean nothing, but they depend on what it hears."""
+    torch.manual_seed(0)
+    backbone = load_backbone("asit-tiny", from_scratch=False, drop_path=0.0, crop_frames=0)
+    task = sed.Task(sed.Settings(), ["high", "low", "mid"])
+    network = task.network(backbone.module, HeadSettings())
+    torch.nn.init.normal_(network.head.weight, std=0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_model(str(path), network, backbone, task, "sed", tags={}, facts={})
     return str(path)
 
 

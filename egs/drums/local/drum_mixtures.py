@@ -13,6 +13,9 @@ from drum_recordings import FADE, Recording, cut
 
 from asit.config import Options, option
 from asit.errors import AsitError
+from asit.kaldi.events import Event
+
+AUDIBLE = -40.0  # dB below a part's peak down to which it is heard: tails of cymbals are long
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ def plan(
         raise AsitError(f"{name}: expected recordings of at least {settings.mix_most} classes, found {len(labels)}")
     if settings.mix_softest > settings.mix_loudest:
         raise AsitError(f"--mix-softest {settings.mix_softest:g} is above --mix-loudest {settings.mix_loudest:g}")
-    total, heard = round(settings.mix_seconds * rate), round(settings.mix_heard * rate)
-    if heard > total:
+    total, least = round(settings.mix_seconds * rate), round(settings.mix_heard * rate)
+    if least > total:
         raise AsitError(f"--mix-heard {settings.mix_heard:g} is longer than --mix-seconds {settings.mix_seconds:g}")
     mixtures = {}
     for number in range(count):
@@ -69,7 +72,7 @@ def plan(
             kits = by_class[str(label)]
             own = kits[sorted(kits)[random.integers(len(kits))]]
             chosen = own[random.integers(len(own))]
-            offset = int(random.integers(total - min(lengths[chosen.utt], heard) + 1))
+            offset = int(random.integers(total - min(lengths[chosen.utt], least) + 1))
             level = float(random.uniform(settings.mix_softest, settings.mix_loudest))
             parts.append(Part(chosen.utt, chosen.label, offset, level))
         mixtures[utt] = parts
@@ -80,12 +83,35 @@ def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
+def heard(wave: np.ndarray) -> tuple[int, int]:
+    """First and end of the samples that are within AUDIBLE of the peak.
+
+    >>> heard(np.array([0.0, 0.001, 0.5, -1.0, 0.02, 0.004, 0.0]))
+    (2, 5)
+    """
+    loud = np.flatnonzero(np.abs(wave) >= 10 ** (AUDIBLE / 20) * np.abs(wave).max())
+    return int(loud[0]), int(loud[-1]) + 1
+
+
+def events(parts: Sequence[Part], waves: Mapping[str, np.ndarray], rate: int, seconds: float) -> list[Event]:
+    """When each part is heard in the mixture of :func:`mix`."""
+    found = []
+    for part in parts:
+        first, end = heard(_placed(part, waves, rate, seconds))
+        found.append(Event((part.offset + first) / rate, (part.offset + end) / rate, part.label))
+    return found
+
+
 def mix(parts: Sequence[Part], waves: Mapping[str, np.ndarray], rate: int, seconds: float) -> np.ndarray:
     """The sum of the parts, float32 (n,); what reaches beyond the end is cut, and a sum above full scale lowered."""
-    total = round(seconds * rate)
-    found = np.zeros(total, dtype=np.float32)
+    found = np.zeros(round(seconds * rate), dtype=np.float32)
     for part in parts:
-        wave = waves[part.utt] * np.float32(10 ** (part.level / 20) / np.abs(waves[part.utt]).max())
-        wave = cut(wave, total - part.offset, round(FADE * rate))
+        wave = _placed(part, waves, rate, seconds)
         found[part.offset : part.offset + len(wave)] += wave
     return found / max(1.0, float(np.abs(found).max()) / 0.99)
+
+
+def _placed(part: Part, waves: Mapping[str, np.ndarray], rate: int, seconds: float) -> np.ndarray:
+    """What of a part is in a mixture, from its offset on, float32 (n,)."""
+    wave = waves[part.utt] * np.float32(10 ** (part.level / 20) / np.abs(waves[part.utt]).max())
+    return cut(wave, round(seconds * rate) - part.offset, round(FADE * rate))

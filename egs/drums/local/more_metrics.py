@@ -14,7 +14,13 @@ from asit.metrics.metric import Metric
 from asit.recipes import record
 from asit.recipes.results import metrics_of
 
-SHOWN = {"balanced_accuracy": "balanced accuracy", "auc": "AUC", "dprime": "d'"}
+SHOWN = {
+    "balanced_accuracy": "balanced accuracy",
+    "auc": "AUC",
+    "dprime": "d'",
+    "onset_f1": "onset F1",
+    "segment_f1": "segment F1",
+}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 """Packages -> audio/<utt>.flac and data/<set>/{wav.scp,utt2spk,spk2utt,utt2label,labels.txt}.
 
 events_<set>    one label a recording; events_train_few_<draw> has some recordings of each class
-tagging_<set>   mixtures with all labels of their parts; utt2parts says of each what is in it where and how loud
+tagging_<set>   mixtures with all labels of their parts; utt2parts says of each what is in it where and how loud, events
+                from when to when it is heard
 pool            recordings and mixtures of the training kits, without labels
 all             everything, for the features
 
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from drum_mixtures import MixSettings, Part, mix, plan
+from drum_mixtures import MixSettings, Part, events, mix, plan
 from drum_recordings import SETS, Recording, decode, read_recordings, read_tables
 from tqdm import tqdm
 
@@ -26,6 +27,7 @@ from asit.errors import AsitError, command
 from asit.io.atomic import atomic_open, write_text
 from asit.kaldi.data_dir import write_data_dir, write_labels
 from asit.kaldi.data_dir_parts import shuffled
+from asit.kaldi.events import format_events
 
 DRAWS = 3  # of the small label sets
 
@@ -107,11 +109,23 @@ def write_events(settings: PrepareSettings, name: str, recordings: list[Recordin
     write_labels(Path(settings.data, name, "labels.txt"), labels)
 
 
-def write_tagging(settings: PrepareSettings, name: str, mixtures: dict[str, list[Part]], labels: list[str]) -> None:
+def write_tagging(
+    settings: PrepareSettings,
+    name: str,
+    mixtures: dict[str, list[Part]],
+    waves: dict[str, np.ndarray],
+    labels: list[str],
+) -> None:
     """A data directory of mixtures, each its own speaker."""
-    found = {utt: ",".join(sorted(part.label for part in parts)) for utt, parts in mixtures.items()}
-    made_of = {utt: " ".join(map(str, parts)) for utt, parts in mixtures.items()}
-    write_set(settings, name, {utt: utt for utt in mixtures}, utt2label=found, utt2parts=made_of)
+    tables = {
+        "utt2label": {utt: ",".join(sorted(part.label for part in parts)) for utt, parts in mixtures.items()},
+        "utt2parts": {utt: " ".join(map(str, parts)) for utt, parts in mixtures.items()},
+        "events": {
+            utt: format_events(events(parts, waves, settings.rate, settings.mix.mix_seconds))
+            for utt, parts in mixtures.items()
+        },
+    }
+    write_set(settings, name, {utt: utt for utt in mixtures}, **tables)
     write_labels(Path(settings.data, name, "labels.txt"), labels)
 
 
@@ -137,7 +151,7 @@ def main() -> None:
         mixtures = plan(f"mix-{name}", count, own[name], lengths, settings.rate, settings.mix)
         for utt, parts in tqdm(mixtures.items(), unit="mixture", disable=None):
             write_audio(settings, utt, mix(parts, waves, settings.rate, settings.mix.mix_seconds))
-        write_tagging(settings, f"tagging_{name}", mixtures, labels)
+        write_tagging(settings, f"tagging_{name}", mixtures, waves, labels)
         everything |= {utt: utt for utt in mixtures}
         if name != "train":
             continue
@@ -145,7 +159,8 @@ def main() -> None:
         for draw in range(DRAWS):
             write_events(settings, f"events_train_few_{draw}", few_of_each_class(own[name], settings.few, draw), labels)
             some = sorted(shuffled(sorted(mixtures), draw)[: max(1, round(settings.share * count))])
-            write_tagging(settings, f"tagging_train_10pct_{draw}", {utt: mixtures[utt] for utt in some}, labels)
+            few = {utt: mixtures[utt] for utt in some}
+            write_tagging(settings, f"tagging_train_10pct_{draw}", few, waves, labels)
     write_set(settings, "all", everything)
 
 

@@ -7,7 +7,8 @@ import yaml
 
 from asit.config import to_dict
 from asit.data.tokens import BLANK, Tokens
-from asit.data.utterances import LeaveOutSettings, Utterances, collate_utterances, steps_needed
+from asit.data.transcripts import Transcripts, steps_needed
+from asit.data.utterances import LeaveOutSettings, collate_utterances
 from asit.errors import AsitError
 from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
@@ -43,7 +44,7 @@ def tokens(tmp_path) -> Tokens:
 
 
 def test_items_are_whole_utterances_with_their_units(tmp_path, tokens) -> None:
-    found = Utterances(data_dir(tmp_path / "d"), STATS)
+    found = Transcripts(data_dir(tmp_path / "d"), STATS)
     assert found.texts == ["ba ba", "abba", "a b a", "bab"]
     found = found.for_training(tokens, 4, ALL)
     assert len(found) == 4
@@ -55,7 +56,7 @@ def test_items_are_whole_utterances_with_their_units(tmp_path, tokens) -> None:
 
 
 def test_a_batch_is_padded_with_silence_and_units_are_joined(tmp_path, tokens) -> None:
-    found = Utterances(data_dir(tmp_path / "d"), STATS).for_training(tokens, 4, ALL)
+    found = Transcripts(data_dir(tmp_path / "d"), STATS).for_training(tokens, 4, ALL)
     batch = collate_utterances([found[i, i] for i in (3, 2)])
     assert batch["feats"].shape == (2, 1, 60, MELS)
     assert batch["lengths"].tolist() == [21, 60]
@@ -67,7 +68,7 @@ def test_a_batch_is_padded_with_silence_and_units_are_joined(tmp_path, tokens) -
 
 def test_what_cannot_be_learned_is_left_out_and_says_why(tmp_path, tokens) -> None:
     text = {**TEXT, "s-2": "abba abba abba", "s-4": "baäb"}
-    found = Utterances(data_dir(tmp_path / "d", text), STATS)
+    found = Transcripts(data_dir(tmp_path / "d", text), STATS)
     found = found.for_training(tokens, 4, LeaveOutSettings(max_frames=50, max_left_out=0.9))
     assert found.utts == ["s-1"]
     assert found.left_out.keys() == {"s-2", "s-3", "s-4"}
@@ -87,16 +88,16 @@ def test_what_cannot_be_learned_is_left_out_and_says_why(tmp_path, tokens) -> No
 )
 def test_transcripts_and_features_that_do_not_fit(tmp_path, text, frames, says) -> None:
     with pytest.raises(AsitError, match=says):
-        Utterances(data_dir(tmp_path / "d", text, frames), STATS)
+        Transcripts(data_dir(tmp_path / "d", text, frames), STATS)
 
 
 def test_some_may_be_missing(tmp_path) -> None:
-    found = Utterances(data_dir(tmp_path / "d", TEXT, {"s-1": 40, "s-4": 21}), STATS, max_missing=0.5)
+    found = Transcripts(data_dir(tmp_path / "d", TEXT, {"s-1": 40, "s-4": 21}), STATS, max_missing=0.5)
     assert (found.utts, found.missing, found.expected) == (["s-1", "s-4"], ["s-2", "s-3"], 4)
 
 
 def test_too_many_left_out_names_the_first(tmp_path, tokens) -> None:
-    found = Utterances(data_dir(tmp_path / "d", {**TEXT, "s-2": "xylophone"}), STATS)
+    found = Transcripts(data_dir(tmp_path / "d", {**TEXT, "s-2": "xylophone"}), STATS)
     with pytest.raises(AsitError, match=r"text: utterance 's-2': 'xylophone' has no unit .*\(1 of 4 cannot.*--vocab-s"):
         found.for_training(tokens, 4, LeaveOutSettings())
 
@@ -105,12 +106,12 @@ def test_no_text_at_all(tmp_path) -> None:
     path = data_dir(tmp_path / "d")
     (tmp_path / "d/text").unlink()
     with pytest.raises(AsitError, match=r"d/text: .*no such file|d/text"):
-        Utterances(path, STATS)
+        Transcripts(path, STATS)
 
 
 def test_another_transcript_is_another_set(tmp_path, tokens) -> None:
     digests = {
-        Utterances(data_dir(tmp_path / name, text), STATS).for_training(tokens, 4, ALL).digest()
+        Transcripts(data_dir(tmp_path / name, text), STATS).for_training(tokens, 4, ALL).digest()
         for name, text in (("a", TEXT), ("b", TEXT), ("c", {**TEXT, "s-4": "bba"}))
     }
     assert len(digests) == 2

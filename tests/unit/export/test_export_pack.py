@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-from small_models import make_classifier, make_recogniser, make_square
+from small_models import make_classifier, make_detector, make_recogniser, make_square
 
 import asit
 from asit.errors import AsitError
@@ -61,6 +61,7 @@ def test_the_licence_is_said_once_and_never_guessed(tmp_path) -> None:
 def test_what_hubs_call_each_kind(tmp_path) -> None:
     for make, kind, call in (
         (make_classifier, "audio-classification", "model.classify("),
+        (make_detector, "audio-classification", "model.events("),
         (make_recogniser, "automatic-speech-recognition", "model.transcribe("),
         (make_square, "feature-extraction", "model.embed("),
     ):

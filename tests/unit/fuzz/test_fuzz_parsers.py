@@ -21,6 +21,8 @@ from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
 from asit.kaldi.ark import read_matrix, read_rows, read_vector
 from asit.kaldi.data_dir import DataDir, read_labels, recordings_of
+from asit.kaldi.data_dir_validate import find_problems
+from asit.kaldi.events import read_events
 from asit.kaldi.table import positive_integers, read_columns, read_table
 from asit.models import model_file, shipped
 from asit.models.trained import load_backbone, load_model
@@ -129,7 +131,8 @@ def test_a_named_pipe_is_no_archive(place):
 def test_tables_of_a_data_directory(place, text, end):
     folder = place / "data"
     folder.mkdir(exist_ok=True)
-    names = ("utt2spk", "utt2dur", "utt2num_frames", "utt2label", "segments", "wav.scp", "labels.txt", "frame_shift")
+    names = ("utt2spk", "utt2dur", "utt2num_frames", "utt2label", "segments", "wav.scp", "labels.txt", "events")
+    names += ("frame_shift",)
     content = utf8(text) + end
     for name in names:
         (folder / name).write_bytes(content)
@@ -145,6 +148,8 @@ def test_tables_of_a_data_directory(place, text, end):
         lambda: recordings_of(read_table(folder / "segments").values()),
         lambda: read_labels(str(folder / "labels.txt")),
         lambda: data.frame_shift,
+        lambda: read_events(str(folder / "events"), ["a"]),
+        lambda: find_problems(folder),
         lambda: read_trials(str(folder / "utt2spk")),
         numbers,
     )

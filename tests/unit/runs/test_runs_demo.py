@@ -24,7 +24,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from headless import browser
-from small_models import make_classifier, make_recogniser, make_square
+from small_models import make_classifier, make_detector, make_recogniser, make_square
 
 import asit
 from asit.runs import demo
@@ -96,11 +96,16 @@ def test_a_classifier_says_and_shows_what_it_hears(address, classifier) -> None:
             assert (image.format, image.size[0]) == ("PNG", 1200)
 
 
-def test_a_recogniser_writes_and_a_backbone_reconstructs(tmp_path) -> None:
+def test_a_recogniser_writes_a_detector_says_when_and_a_backbone_reconstructs(tmp_path) -> None:
     recogniser = asit.load(make_recogniser(tmp_path / "r/model.safetensors"))
     with contextlib.closing(findings(recogniser, SPEECH.read_bytes(), "a.flac")) as found:
         next(found)
         assert next(found) == {"transcript": recogniser.transcribe(SPEECH)}
+    detector = asit.load(make_detector(tmp_path / "d/model.safetensors"))
+    _, events, picture = findings(detector, SPEECH.read_bytes(), "a.flac")
+    assert events == {"events": detector.events(SPEECH)}
+    assert events["events"]
+    assert picture["picture"]["shows"] == "attention of a.flac"
     with contextlib.closing(findings(asit.load("asit-tiny"), SPEECH.read_bytes(), "a.flac")) as found:
         next(found)
         assert next(found)["picture"]["shows"] == "reconstruction of a.flac"

@@ -35,6 +35,7 @@ class Settings(Options):
 class Task:
     """The level of a clip in dB; targets are (n, 1) float32."""
 
+    table = "utt2label"
     metrics = (ERROR, Metric("within_1_dB", "%", "higher"))
     multi_label = False
     num_outputs = 1

@@ -1,0 +1,25 @@
+"""asit-detect: what is heard when in audio files."""
+
+from __future__ import annotations
+
+import sys
+
+from asit.config import parse
+from asit.errors import command
+from asit.runs.detect import Settings, detect
+from asit.runs.recordings import report_failed, show_notes
+
+
+@command
+def main() -> None:
+    """Recordings that cannot be read are named, and the exit code is 1 at the end."""
+    show_notes()  # to stderr, the events to stdout
+    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names that are not UTF-8, as they are
+    failed: list[str] = []
+    for line in detect(parse(Settings), failed):
+        print(line, flush=True)
+    report_failed(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

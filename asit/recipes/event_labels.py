@@ -1,0 +1,149 @@
+"""Events as others write them, to ``events`` of a data directory: a CSV or TSV table, or a folder of Audacity's labels.
+
+A table has a header, whose columns may have the names of asit-detect or of DCASE: ``recording`` (``filename``,
+``utt``), ``start`` (``onset``), ``end`` (``offset``), ``class`` (``label``, ``event_label``). A row without times and
+class is a recording in which nothing happens. Of Audacity, ``<utt>.txt`` has the label track of an utterance: start,
+end and label, separated by tabs. Recordings go by the utterance's id, or by a file name that is the id and an ending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from asit.config import REQUIRED, Options, option
+from asit.errors import AsitError, excerpt, nearest
+from asit.kaldi.data_dir import DataDir, read_labels, write_labels
+from asit.kaldi.events import NAME, Event, checked_event, write_events
+from asit.kaldi.table import read_text
+from asit.recipes.csv_table import csv_rows
+from asit.recipes.labels import Labels
+
+COLUMNS = {
+    "recording": ("recording", "filename", "utt"),
+    "start": ("start", "onset"),
+    "end": ("end", "offset"),
+    "class": ("class", "label", "event_label"),
+}
+
+
+@dataclass(frozen=True)
+class Settings(Options):
+    """Write events and labels.txt of a data directory from a table, or from Audacity's labels."""
+
+    source: str = option(
+        REQUIRED,
+        "CSV or TSV file with the columns recording, start, end, class (DCASE's names are known too), or a folder with "
+        "the label track of each utterance, <utt>.txt, as Audacity exports it",
+        positional=True,
+    )
+    data_dir: str = option(REQUIRED, "data directory whose utterances they are")
+    labels: str = option("", "labels.txt with the classes that may occur; empty: all that do")
+    others_silent: bool = option(
+        False, "in utterances that the source does not name nothing happens; false: refuse them"
+    )
+
+
+class Line(NamedTuple):
+    """An event of a source, or, without one, that a recording was listened to."""
+
+    recording: str
+    event: Event | None
+    where: str
+
+
+def import_events(settings: Settings) -> dict[str, list[Event]]:
+    """Write ``events`` and ``labels.txt``; returns the events of each utterance.
+
+    Raises:
+        AsitError: with file and line: a malformed line, an unknown class or recording; utterances that are not named.
+    """
+    data, source, labels = DataDir(settings.data_dir), Path(settings.source), Labels()
+    lines = _label_tracks(source, labels) if source.is_dir() else _table_rows(source, labels)
+    known = read_labels(settings.labels) if settings.labels else None
+    utts = set(data.utts)
+    found: dict[str, list[Event]] = {}
+    for recording, event, where in lines:
+        utt = _utterance(recording, utts)
+        if utt is None:
+            raise AsitError(
+                f"{where}: recording '{excerpt(recording)}' is no utterance of {data.file('utt2spk')}: "
+                f"{nearest(Path(recording).stem, utts)}"
+            )
+        of = found.setdefault(utt, [])
+        if event is None:
+            continue
+        if known is not None and event.label not in known:
+            raise AsitError(
+                f"{where}: class '{excerpt(event.label)}' is not in {settings.labels}: {nearest(event.label, known)}"
+            )
+        of.append(event)
+    unnamed = [utt for utt in data.utts if utt not in found]
+    if unnamed and not settings.others_silent:
+        raise AsitError(
+            f"{source}: utterance '{unnamed[0]}' of {data.path} is not in it ({len(unnamed)} of {len(data.utts)}); add "
+            "it, or say that nothing happens in them: --others-silent true"
+        )
+    classes = list(known) if known is not None else sorted({event.label for of in found.values() for event in of})
+    if not classes:
+        raise AsitError(f"{source}: expected at least one event, found none")
+    found |= {utt: [] for utt in unnamed}
+    write_labels(data.file("labels.txt"), classes)
+    write_events(data.file(NAME), found)
+    return found
+
+
+def _utterance(recording: str, utts: set[str]) -> str | None:
+    return next((name for name in (recording, Path(recording).name, Path(recording).stem) if name in utts), None)
+
+
+def _event(start: str, end: str, label: str, labels: Labels, where: str) -> Event:
+    try:
+        return checked_event(start, end, labels.add(label, where))
+    except ValueError as error:
+        raise AsitError(f"{where}: {error}") from None
+
+
+def _table_rows(path: Path, labels: Labels) -> Iterator[Line]:
+    if not path.is_file():
+        raise AsitError(f"{path}: no such file or folder")
+    rows = csv_rows(path, "\t" if path.suffix.lower() == ".tsv" else ",")
+    head = [name.strip().lower() for name in next(rows, (1, []))[1]]
+    place = _places(head, f"{path}:1")
+    for number, row in rows:
+        where = f"{path}:{number}"
+        if len(row) != len(head):
+            raise AsitError(f"{where}: expected {len(head)} fields as in the header, found {len(row)}")
+        recording, start, end, label = (row[place[name]].strip() for name in COLUMNS)
+        nothing = not (start or end or label)
+        yield Line(recording, None if nothing else _event(start, end, label, labels, where), where)
+
+
+def _places(head: Sequence[str], where: str) -> Mapping[str, int]:
+    found = {}
+    for column, names in COLUMNS.items():
+        here = [i for i, name in enumerate(head) if name in names]
+        if len(here) != 1:
+            raise AsitError(
+                f"{where}: expected one column '{column}' (or {', '.join(names[1:])}), found "
+                f"{', '.join(head) or 'none'}"
+            )
+        found[column] = here[0]
+    return found
+
+
+def _label_tracks(folder: Path, labels: Labels) -> Iterator[Line]:
+    tracks = sorted(folder.glob("*.txt"))
+    if not tracks:
+        raise AsitError(f"{folder}: expected label tracks, <utt>.txt, found none; Audacity exports them")
+    for track in tracks:
+        yield Line(track.stem, None, str(track))
+        for number, line in enumerate(read_text(str(track)).splitlines(), 1):
+            where, words = f"{track}:{number}", line.split("\t")
+            if not line.strip() or words[0] == "\\":  # a second line tells the frequencies of a label
+                continue
+            if len(words) != 3:
+                raise AsitError(f"{where}: expected start, end and label, separated by tabs, found '{excerpt(line)}'")
+            yield Line(track.stem, _event(*words, labels, where), where)
