@@ -25,6 +25,7 @@ from asit.errors import AsitError, excerpt
 
 log = logging.getLogger(__name__)
 SHARED = Path("/dev/shm")
+Worker = weakref.ref[multiprocessing.process.BaseProcess]
 ENOUGH = 2**31  # bytes of shared memory with which nobody need count
 
 
@@ -47,8 +48,8 @@ class Batches(Dataset):
     def run(self, first_step: int, last_step: int) -> Iterator[dict[str, Any]]:
         """This rank's micro-batches of the steps [first_step, last_step): one iterator, so that loading goes on
         across the ends of epochs. The workers live as long as the iterator."""
-        workers, prefetch = self._fitting(first_step, last_step)
-        if workers == 0:  # no DataLoader: an exception keeps its type and its message
+        number, prefetch = self._fitting(first_step, last_step)
+        if number == 0:  # no DataLoader: an exception keeps its type and its message
             for keys in self.plan.micro_batches(first_step, last_step):
                 batch = self._read(keys)
                 yield _pinned(batch) if self.pin else batch
@@ -58,7 +59,7 @@ class Batches(Dataset):
             batch_size=None,  # an item is a batch
             sampler=self.plan.micro_batches(first_step, last_step),
             collate_fn=lambda batch: batch,
-            num_workers=workers,
+            num_workers=number,
             prefetch_factor=prefetch,
             pin_memory=self.pin,
             # Forked workers are children of this process and notice its death; a fork server's would live on.
@@ -66,7 +67,7 @@ class Batches(Dataset):
             worker_init_fn=_set_signals,
             generator=torch.Generator(),  # keeps torch's default generator untouched
         )
-        iterator = _started(loader)
+        iterator, workers = _started(loader)
         death = ""
         try:
             for batch in iterator:
@@ -78,11 +79,13 @@ class Batches(Dataset):
                 raise
             death = excerpt(error, 300)
         except (ConnectionError, EOFError) as error:  # it died while it handed over a batch's shared memory
-            if str(error).startswith("Caught"):  # an exception of the data set, which torch raised again here
+            if "in DataLoader worker" in str(error):  # of the data set: torch raises it again here
                 raise
             death = f"its last batch is lost ({excerpt(error, 300) or type(error).__name__})"
         finally:
             del iterator  # which ends the workers, unless a traceback holds it
+            for worker in workers:
+                _kill(worker)
         if death:
             raise AsitError(
                 f"a process that loads data died: {death}; memory ran out, or somebody ended it: give fewer "
@@ -127,8 +130,8 @@ class Batches(Dataset):
         return found
 
 
-def _started(loader: DataLoader) -> Iterator[Any]:
-    """An iterator of the loader that notices the death of a worker while it waits for a batch (every 5 s), only there.
+def _started(loader: DataLoader) -> tuple[Iterator[Any], list[Worker]]:
+    """An iterator that notices the death of a worker while it waits for a batch (every 5 s), only there; its workers.
 
     torch's handler of SIGCHLD would raise wherever this process is: also where the workers start or end, and they would
     go on. What remains of them at the end of the process is killed, as they ignore SIGTERM.
@@ -142,14 +145,16 @@ def _started(loader: DataLoader) -> Iterator[Any]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGCHLD, handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        for worker in set(multiprocessing.active_children()) - before:
-            atexit.register(_kill, weakref.ref(worker))
-    return iterator
+        workers = [weakref.ref(worker) for worker in set(multiprocessing.active_children()) - before]
+        for worker in workers:
+            atexit.register(_kill, worker)
+    return iterator, workers
 
 
-def _kill(worker: weakref.ref[multiprocessing.process.BaseProcess]) -> None:
+def _kill(worker: Worker) -> None:
     if (process := worker()) is not None and process.is_alive():
         process.kill()
+        process.join()
 
 
 def _set_signals(_: int) -> None:
