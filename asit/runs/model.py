@@ -1,4 +1,4 @@
-"""A trained model for any audio: class probabilities, embeddings of clips and frames, attention.
+"""A trained model for any audio: classes, text, events, embeddings of clips and frames, attention.
 
 B windows, T frames, N patches of a clip, D width, H heads, C classes.
 """
@@ -15,18 +15,14 @@ import torch
 from torch import Tensor
 
 from asit.errors import AsitError
-from asit.features.fbank import Fbank
 from asit.features.picture import save
-from asit.io.any_audio import waveform
-from asit.io.audio import MIX, channel_of
 from asit.layers.attention import Attention
 from asit.runs import detection, recognition, windows
-from asit.runs.embedder import Embedder, EmbedderSettings
+from asit.runs.listener import Audio, Listener, is_many, name_of
 from asit.runs.windows import WindowSettings
 from asit.tasks.sed import Detected, EventSettings
 
 LEVELS = ("clip", "frame", "patch")
-Audio = Any  # a path, an array or a tensor: asit.io.any_audio.waveform
 
 
 class Segment(NamedTuple):
@@ -37,7 +33,7 @@ class Segment(NamedTuple):
     classes: list[tuple[str, float]]
 
 
-class Model:
+class Model(Listener):
     """A fine-tuned model or a pretrained backbone.
 
     Wherever a method takes ``audio``, it is a path, or samples as an array or tensor with their ``rate`` in Hz:
@@ -57,98 +53,6 @@ class Model:
     Raises AsitError for no such model file, a damaged one, or no such device.
     """
 
-    def __init__(self, path: str | os.PathLike[str], device: str | torch.device = "cpu") -> None:
-        where = torch.device(device)
-        if where.type == "cuda" and not torch.cuda.is_available():
-            raise AsitError(f"device '{device}': torch finds no GPU on this machine; use 'cpu'")
-        self._use(Embedder(os.fspath(path), EmbedderSettings(), where))
-
-    @classmethod
-    def of(cls, embedder: Embedder) -> Model:
-        """With the pooling and windows of a command."""
-        model = cls.__new__(cls)
-        model._use(embedder)
-        return model
-
-    def _use(self, embedder: Embedder) -> None:
-        self._embedder, self.path = embedder, embedder.path
-        self.metadata: dict[str, Any] = embedder.metadata
-        trained = self._embedder.trained
-        self.task = trained.task if trained else None
-        self.learned_from: str = trained.task.table if trained else ""
-        self.labels: list[str] = list(trained.task.labels) if trained and self.learned_from != "text" else []
-        self.network, self.front_end = self._embedder.network, self._embedder.front_end
-        self.backbone = self.network.backbone
-        self.fbank = Fbank(self.front_end.fbank)
-        self.frames = self._embedder.frames
-
-    def to(self, device: str | torch.device) -> Model:
-        """Move the network to a device."""
-        self._embedder.device = torch.device(device)
-        self.network.to(device)
-        return self
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return self._embedder.device
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz at which the network hears; other rates are converted."""
-        return self.fbank.settings.sample_rate
-
-    @property
-    def channel(self) -> int | str:
-        """What is taken of several channels unless told otherwise: what the model's recipe took, else their mean."""
-        channel = channel_of(self.fbank.settings.channel)
-        return MIX if channel is None else channel
-
-    @property
-    def dim(self) -> int:
-        """D, the width of frame and patch embeddings."""
-        return self.backbone.embed_dim
-
-    @property
-    def hop(self) -> float:
-        """Seconds between frame embeddings."""
-        return self.backbone.patch_embed.stride[0] * self.fbank.settings.frame_shift / 1000
-
-    @property
-    def embedding_dim(self) -> int:
-        """Width of a clip's embedding: the model's pooling may set several side by side."""
-        return self.network.head.in_features
-
-    @property
-    def heads(self) -> int:
-        """H, attention heads of a block."""
-        return self.backbone.blocks[0].attn.heads
-
-    @property
-    def num_layers(self) -> int:
-        """Blocks of the network."""
-        return self.backbone.num_layers
-
-    def features(self, audio: Audio, rate: int | None = None, *, channel: int | str | None = None) -> np.ndarray:
-        """Log-mel features, float32 (T, F), not normalised, as the model's recipe makes them."""
-        chosen = self.channel if channel is None else channel
-        return self.features_of_wave(waveform(audio, self.sample_rate, rate, chosen), _name(audio))
-
-    def features_of_wave(self, wave: np.ndarray, name: str = "array") -> np.ndarray:
-        """The same of samples at the model's rate.
-
-        Raises:
-            AsitError: fewer samples than a frame has.
-        """
-        settings = self.fbank.settings
-        need = 1 if settings.num_frames(len(wave)) else settings.window_size
-        if len(wave) < need:  # the front end's own words offer an option that is the model's, not the user's
-            raise AsitError(
-                f"{name}: expected at least {need} samples ({1000 * need / self.sample_rate:g} ms) at "
-                f"{self.sample_rate} Hz, found {len(wave)}; leave the recording out"
-            )
-        return self.fbank(wave, name)
-
     def classify(
         self,
         audio: Audio,
@@ -167,8 +71,8 @@ class Model:
         Raises:
             AsitError: a backbone, which has no classes, or audio that cannot be read.
         """
-        found = self.classify_features(self._clips(audio, rate, channel), top_k, scoring)
-        return found if _many(audio) else found[0]
+        found = self.classify_features(self.clips_of(audio, rate, channel), top_k, scoring)
+        return found if is_many(audio) else found[0]
 
     def classify_features(
         self, clips: Iterable[np.ndarray], top_k: int | None = None, scoring: str = "windows"
@@ -187,8 +91,8 @@ class Model:
         Raises:
             AsitError: a model that was not trained on transcripts, or audio that cannot be read.
         """
-        found = self.transcripts(self._clips(audio, rate, channel), beam)
-        return found if _many(audio) else found[0]
+        found = self.transcripts(self.clips_of(audio, rate, channel), beam)
+        return found if is_many(audio) else found[0]
 
     def transcripts(self, clips: Iterable[np.ndarray], beam: int = 1) -> list[str]:
         """:meth:`transcribe` of log-mel features (T, F), clip by clip."""
@@ -215,8 +119,8 @@ class Model:
             AsitError: a model that was not trained on events, or audio that cannot be read.
         """
         settings = EventSettings(event_threshold=threshold, median_filter=median_filter)
-        found = self.events_of(self._clips(audio, rate, channel), settings)
-        return found if _many(audio) else found[0]
+        found = self.events_of(self.clips_of(audio, rate, channel), settings)
+        return found if is_many(audio) else found[0]
 
     def events_of(self, clips: Iterable[np.ndarray], settings: EventSettings | None = None) -> list[list[Detected]]:
         """:meth:`events` of log-mel features (T, F), clip by clip."""
@@ -274,9 +178,9 @@ class Model:
         Raises:
             AsitError: an unknown level or layer, or audio that cannot be read.
         """
-        clips = self._clips(audio, rate, channel)
+        clips = self.clips_of(audio, rate, channel)
         found = list(self.embeddings(clips, level, layer))
-        return found if _many(audio) else found[0]
+        return found if is_many(audio) else found[0]
 
     def embeddings(self, clips: Iterable[np.ndarray], level: str = "clip", layer: int | None = None) -> Iterable[Any]:
         """:meth:`embed` of log-mel features (T, F), clip by clip."""
@@ -359,7 +263,7 @@ class Model:
         """
         from asit.runs.plots import figure_of
 
-        figure = figure_of(self, self.features(audio, rate, channel=channel), what, _name(audio), **options)
+        figure = figure_of(self, self.features(audio, rate, channel=channel), what, name_of(audio), **options)
         if out is not None:
             save(figure, out)
         return figure
@@ -381,9 +285,6 @@ class Model:
     def _ranked(self, scores: np.ndarray, top_k: int | None) -> list[tuple[str, float]]:
         return [(self.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:top_k]]
 
-    def _clips(self, audio: Audio, rate: int | None, channel: int | str | None) -> Iterable[np.ndarray]:
-        return (self.features(one, rate, channel=channel) for one in (audio if _many(audio) else [audio]))
-
     def _layer(self, layer: int | None) -> int:
         found = self.num_layers if layer is None else layer + (self.num_layers + 1) * (layer < 0)
         if not 0 <= found <= self.num_layers:
@@ -396,11 +297,3 @@ class Model:
         values = windows.by_patch(forward, feats, self.front_end, self.frames, self.backbone, self.device)
         middle = embed.patch[0] / 2 * self.fbank.settings.frame_shift / 1000
         return values, np.arange(len(values)) * self.hop + middle
-
-
-def _many(audio: Audio) -> bool:
-    return isinstance(audio, list | tuple)
-
-
-def _name(audio: Audio) -> str:
-    return os.fspath(audio) if isinstance(audio, str | os.PathLike) else "array"
