@@ -86,7 +86,7 @@ begin() { # begin NUMBER NAME "Title" [INPUT...] [-- OUTPUT...]: true when the s
     _lock
     [[ $_state == changed* ]] || _state=""
     _up=1 log "Stage $_number ($_stage): $_title${_state:+ ($_state)}"
-    _open=$_stage _record=$_now _started=$SECONDS
+    export ASIT_RUN_SH="$HOSTNAME $$" && _open=$_stage _record=$_now _started=$SECONDS # its jobs end with it: asit/launch/usage.py
 }
 
 records_in() { # records_in FOLDER: where the records of the stages that follow are

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import platform
+import select
+import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from asit.errors import AsitError
@@ -37,6 +42,7 @@ def main(run: Callable[[contract.Request, str], int], usage: str) -> None:
         SystemExit: the exit code, where it is not 0.
     """
     arguments, program = sys.argv[1:], os.path.basename(sys.argv[0])
+    end_with(os.environ.get("ASIT_RUN_SH", ""), program)
     if not arguments or arguments[0] in ("--help", "-h"):
         print(usage, file=sys.stdout if arguments else sys.stderr)
         raise SystemExit(0 if arguments else 1)
@@ -46,3 +52,23 @@ def main(run: Callable[[contract.Request, str], int], usage: str) -> None:
         raise AsitError(f"{error}; see {program} --help") from None
     if code:
         raise SystemExit(code)
+
+
+def end_with(run_sh: str, program: str) -> None:
+    """Stop this process, as SIGTERM does, when a recipe's run.sh is gone: jobs would go on that nobody waits for. bash
+    cannot pass on the signal that ended it, as it handles none while it waits for a command.
+
+    Args:
+        run_sh: its machine and process, "name 123"; empty: there is none.
+    """
+    machine, _, pid = run_sh.partition(" ")
+    if machine != platform.node() or not hasattr(os, "pidfd_open"):  # Linux has it
+        return
+
+    def wait() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            select.select([os.pidfd_open(int(pid))], [], [])
+        print(f"{program}: run.sh (process {pid}) is gone", file=sys.stderr)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -2,12 +2,21 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import time
 
 import pytest
+
+
+def wait_for(condition) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("waited for too long")
 
 
 @pytest.mark.parametrize(
@@ -129,10 +138,7 @@ def test_interrupted_stage_leaves_no_record(recipe):
         # A shell that starts the tests in the background lets them inherit an ignored SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
-    for _ in range(500):
-        if (recipe.folder / "started").exists():
-            break
-        time.sleep(0.02)
+    wait_for((recipe.folder / "started").exists)
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode != 0
@@ -283,14 +289,27 @@ def test_a_record_that_cannot_be_written(recipe):
     assert "Stage train failed" in out
 
 
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux tells when another process ends")
+def test_jobs_end_with_the_run_that_started_them(recipe):
+    job = "trap 'touch saved; exit 85' TERM; touch started; while :; do sleep 0.05; done"
+    recipe.step(f"exec asit-run-local x.log bash -c {shlex.quote(job)}")
+    process = subprocess.Popen(
+        [str(recipe.folder / "run.sh")], env=recipe.environment, stderr=subprocess.PIPE, text=True
+    )
+    wait_for((recipe.folder / "started").exists)
+    process.kill()
+    said = process.communicate(timeout=60)[1]  # until the last child has closed it
+    assert (recipe.folder / "saved").exists()
+    assert f"asit-run-local: run.sh (process {process.pid}) is gone" in said
+    recipe.step("true")
+    recipe.run()  # nothing is at work there
+
+
 def test_one_run_at_a_time(recipe):
     recipe.step("touch started; while [[ ! -e go ]]; do sleep 0.05; done")
     first = subprocess.Popen([str(recipe.folder / "run.sh")], env=recipe.environment, stdout=subprocess.DEVNULL)
     try:
-        for _ in range(500):
-            if (recipe.folder / "started").exists():
-                break
-            time.sleep(0.02)
+        wait_for((recipe.folder / "started").exists)
         assert "another run.sh" in recipe.run("--stage", "train", code=2)
         recipe.run("--status")
         recipe.run("--dry-run")
