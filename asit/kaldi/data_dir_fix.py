@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from asit.config import Options, option
 from asit.errors import AsitError
@@ -95,43 +97,49 @@ def fix(path: str | os.PathLike[str], settings: FixSettings | None = None) -> Fi
             f"{data.path}: {kept} of {before} utterances would be kept, nothing was changed; the first reason: "
             + (work.removed[0] if work.removed else "utt2spk is empty")
         )
-    problem = data_dir.speaker_order_problem(dict(sorted(work.tables["utt2spk"].items())))
+    problem = data_dir.speaker_order_problem(_in_order(work.tables["utt2spk"]))
     if settings.spk_sort and problem:
         raise AsitError(f"{data.file('utt2spk')}: {problem}; nothing was changed")
-    dropped = tuple(sorted(work.keys["utt2spk"] - work.tables["utt2spk"].keys()))
+    dropped = tuple(sorted(work.gone["utt2spk"] - work.tables["utt2spk"].keys()))
     return Fixed(before, kept, tuple(work.store()), tuple(work.removed), dropped)
 
 
 @dataclass
 class _Work:
-    """The tables of a directory in memory, and what has been dropped from them."""
+    """The tables of a directory in memory, and what has been dropped from them.
+
+    Of millions of utterances most of the memory is the tables themselves: they share their keys, and what else there
+    is for each line is a number.
+    """
 
     data: DataDir
     kinds: dict[str, str]
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
-    lines: dict[str, dict[str, int]] = field(default_factory=dict)
-    keys: dict[str, set[str]] = field(default_factory=dict)  # of all lines, broken ones too
+    lines: dict[str, array[int]] = field(default_factory=dict)  # numbers of the tables' lines, in their order
+    gone: dict[str, set[str]] = field(default_factory=dict)  # keys of dropped lines, of which others may be there
     removed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        shared: dict[str, str] = {}
         for name in self.kinds:
-            self._read(name)
+            self._read(name, shared)
 
     def _drop(self, name: str, line: int, key: str, reason: str) -> None:
         self.removed.append(f"{self.data.file(name)}:{line} {key}: {reason}")
+        self.gone[name].add(key)
 
-    def _read(self, name: str) -> None:
-        """The usable lines; broken ones are noted as dropped."""
-        found: dict[str, str] = {}
-        lines: dict[str, int] = {}
-        keys: set[str] = set()
+    def _read(self, name: str, shared: dict[str, str]) -> None:
+        """The usable lines; broken ones are noted as dropped. ``shared``: the keys of all tables."""
+        found = self.tables[name] = {}
+        lines = self.lines[name] = array("q")
+        self.gone[name] = set()
+        line_of: dict[str, int] = {}  # of the keys in found, once one of them comes again
         check = _VALUES.get(name)
-        text = read_text(self.data.file(name)).removeprefix("\ufeff").replace("\r", "")
-        for number, line in enumerate(text.split("\n"), 1):
-            key, value = cut(line.strip(" \t"))
+        for number, line in enumerate(_lines(read_text(self.data.file(name)).removeprefix("\ufeff")), 1):
+            key, value = cut(line.replace("\r", "").strip(" \t"))
             if not key:
                 continue
-            keys.add(key)
+            key = shared.setdefault(key, key)
             reason = key_problem(key)
             if not value and name != "text":
                 reason = reason or "no value"
@@ -142,24 +150,26 @@ class _Work:
                     reason = str(error)
             more = key in found and several_lines(name)
             if key in found and found[key] != value and not more:
-                reason = reason or f"another value than on line {lines[key]}"
+                line_of = line_of or dict(zip(found, lines, strict=True))
+                reason = reason or f"another value than on line {line_of[key]}"
             if more and not reason:
                 found[key] += f"\n{value}"
             elif reason:
                 self._drop(name, number, key, reason)
-            else:
-                found.setdefault(key, value)
-                lines.setdefault(key, number)
-        self.tables[name] = found
-        self.lines[name] = lines
-        self.keys[name] = keys
+            elif key not in found:
+                found[key] = value
+                lines.append(number)
+                if line_of:
+                    line_of[key] = number
 
     def keep(self, name: str, wanted: Callable[[str, str], bool], reason: str) -> bool:
         """Drop the lines of a table that are not wanted; whether there were any."""
-        table = self.tables[name]
-        bad = [key for key, value in table.items() if not wanted(key, value)]
-        for key in bad:
-            self._drop(name, self.lines[name][key], key, reason)
+        table, lines = self.tables[name], self.lines[name]
+        bad = {key: number for (key, value), number in zip(table.items(), lines, strict=True) if not wanted(key, value)}
+        if bad:
+            self.lines[name] = array("q", (n for key, n in zip(table, lines, strict=True) if key not in bad))
+        for key, number in bad.items():
+            self._drop(name, number, key, reason)
             del table[key]
         return bool(bad)
 
@@ -167,11 +177,12 @@ class _Work:
         """Raise AsitError where only tables of features lack an utterance, and not because its extraction failed."""
         features = [name for name in FEATURE_TABLES if name in self.kinds]
         others = [name for name, kind in self.kinds.items() if kind == "utt" and name not in features]
-        wanted = set.intersection(*(set(self.tables[name]) for name in others))
+        failed: set[str] = set()
         if self.data.has(FAILED):
-            wanted -= {cut(line)[0] for line in read_text(self.data.file(FAILED)).split("\n")}
+            failed = {cut(line)[0] for line in read_text(self.data.file(FAILED)).split("\n")}
         for name in features:
-            lacking = wanted - self.keys[name]
+            lacking = self.tables["utt2spk"].keys() - self.tables[name].keys() - self.gone[name] - failed
+            lacking = {utt for utt in lacking if all(utt in self.tables[other] for other in others)}
             if lacking:
                 raise AsitError(
                     f"{self.data.file(name)}: {len(lacking)} of {len(self.tables['utt2spk'])} utterances have no line, "
@@ -214,14 +225,13 @@ class _Work:
 
     def store(self) -> list[str]:
         """Back up and rewrite the files whose text changes; their names."""
-        utt2spk = dict(sorted(self.tables["utt2spk"].items()))
-        texts = {n: format_table(self.data.file(n), t) for n, t in self.tables.items() if t}
-        texts["spk2utt"] = format_table(self.data.file("spk2utt"), data_dir.inverse(utt2spk))
-        changed = [name for name, text in texts.items() if not self._is(name, text)]
+        tables = {name: table for name, table in self.tables.items() if table}
+        tables["spk2utt"] = data_dir.inverse(_in_order(self.tables["utt2spk"]))
+        changed = [name for name, table in tables.items() if not self._is(name, self._text(name, table))]
         empty = [name for name, table in self.tables.items() if not table]
         if not changed and not empty:
             return []
-        if self.data.has(STATS) and self.tables["utt2spk"].keys() != self.keys["utt2spk"]:
+        if self.data.has(STATS) and self.gone["utt2spk"] - self.tables["utt2spk"].keys():
             empty.append(STATS)  # of the utterances before
         backup = self.data.file(BACKUP)
         os.makedirs(backup, exist_ok=True)
@@ -230,12 +240,15 @@ class _Work:
                 shutil.copy2(self.data.file(name), os.path.join(backup, name))
         write_text(os.path.join(backup, REMOVED), "".join(line + "\n" for line in self.removed))
         for name in changed:
-            write_text(self.data.file(name), texts[name])
+            write_text(self.data.file(name), self._text(name, tables[name]))
         for name in empty:  # only speaker or recording tables can end empty: no utterance is lost with them
             why = "is of other utterances" if name == STATS else "has no line left"
             logger.warning("%s: %s; the file is now in %s only", self.data.file(name), why, BACKUP)
             os.unlink(self.data.file(name))
         return changed + empty
+
+    def _text(self, name: str, table: Mapping[str, str]) -> str:
+        return format_table(self.data.file(name), table)
 
     def _is(self, name: str, text: str) -> bool:
         """Whether a file has this text already."""
@@ -243,6 +256,20 @@ class _Work:
             return False
         with open(self.data.file(name), "rb") as stream:
             return stream.read() == text.encode("utf-8")
+
+
+def _lines(text: str) -> Iterator[str]:
+    """As ``text.split("\\n")``, a line at a time."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
+
+
+def _in_order(table: dict[str, str]) -> dict[str, str]:
+    """Sorted by key; the table itself where it is already."""
+    return table if all(a < b for a, b in pairwise(table)) else dict(sorted(table.items()))
 
 
 def counts(removed: tuple[str, ...]) -> Mapping[str, int]:

@@ -50,6 +50,28 @@ def test_sorts_repairs_and_intersects(right):
     assert content(right / ".backup")["utt2spk"] == broken["utt2spk"]  # a second run keeps the first backup
 
 
+def test_line_numbers_are_those_of_the_file(tmp_path):
+    tables = {"utt2spk": "abcdef", "wav.scp": "acdef", "text": "abcf", "utt2label": "fedcba"}
+    for name, utts in tables.items():
+        (tmp_path / name).write_text("".join(f"{utt} x\n" for utt in utts) + "\n")
+    with (tmp_path / "utt2label").open("a") as stream:
+        stream.write("e y\ng z\ng y\n")
+    assert sorted(line.removeprefix(f"{tmp_path}/") for line in fix(tmp_path).removed) == [
+        "text:2 b: not in wav.scp",
+        "utt2label:10 g: another value than on line 9",
+        "utt2label:2 e: not in text",
+        "utt2label:3 d: not in text",
+        "utt2label:5 b: not in wav.scp",
+        "utt2label:8 e: another value than on line 2",
+        "utt2label:9 g: not in text",
+        "utt2spk:2 b: not in wav.scp",
+        "utt2spk:4 d: not in text",
+        "utt2spk:5 e: not in text",
+        "wav.scp:3 d: not in text",
+        "wav.scp:4 e: not in text",
+    ]
+
+
 def test_speaker_tables_follow(right):
     (right / "text").write_text("".join(f"{u} x\n" for u in ("ann-1", "cy-1")))
     fix(right)
