@@ -93,7 +93,7 @@ def _below(folder: str) -> Iterator[Source]:
 
 def _listed(path: str) -> Iterator[Source]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as stream:
             lines = [line.strip() for line in stream if line.strip()]
     except OSError as error:
         raise AsitError(f"{path}: cannot read: {error.strerror}") from None

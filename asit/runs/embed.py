@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from asit.config import REQUIRED, Options, group, option
-from asit.errors import AsitError
-from asit.io.any_audio import sources
+from asit.errors import AsitError, excerpt
+from asit.io.any_audio import Source, sources
 from asit.io.atomic import atomic_open, write_text
 from asit.kaldi.ark import ArkWriter
 from asit.kaldi.table import write_table
@@ -88,18 +89,31 @@ def _of_data_dir(embedder: Embedder, data_dir: str) -> Iterator[tuple[str, np.nd
 
 
 def _of_audio(model: Model, settings: Settings, failed: list[str] | None) -> Iterator[tuple[str, np.ndarray]]:
-    """Ids and features; a file's id is made of its name, and where two are alike of their folders' too."""
+    """Ids and features."""
     found = sources(settings.wav)
+    named = dict(zip(found, _ids(found), strict=True))
+    for source, feats, _ in heard(found, settings.recordings, model, failed):
+        yield named[source], feats
+
+
+def _ids(found: Sequence[Source]) -> list[str]:
+    """A file's id is made of its name; where two are alike, of their folders' and endings too.
+
+    Raises:
+        AsitError: a recording that is named twice.
+    """
     files = [os.path.dirname(os.path.abspath(path)) for name, path in found if name == path]
     base = os.path.commonpath(files) if files else ""
-    texts = [
-        os.path.relpath(os.path.splitext(os.path.abspath(path))[0], base) if name == path else name
-        for name, path in found
-    ]
+    texts = [os.path.relpath(os.path.abspath(path), base) if name == path else name for name, path in found]
+    stems = [os.path.splitext(text)[0] if name == path else text for text, (name, path) in zip(texts, found, strict=True)]
+    alike = Counter(stems)
+    texts = [stem if alike[stem] == 1 else text for stem, text in zip(stems, texts, strict=True)]
+    count = Counter(texts)
+    for source, text in zip(found, texts, strict=True):
+        if count[text] > 1:
+            raise AsitError(f"recording '{excerpt(source.name)}' is named {count[text]} times; name it once, or rename it")
     ids = distinct(texts, identifier)
-    named = dict(zip(found, texts, strict=True))
-    for source, feats, _ in heard(found, settings.recordings, model, failed):
-        yield ids[named[source]], feats
+    return [ids[text] for text in texts]
 
 
 Rows = Iterator[tuple[str, np.ndarray, np.ndarray | None]]

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from asit.config import REQUIRED, Options, group, option
 from asit.errors import AsitError
 from asit.features.picture import save
-from asit.io.any_audio import Source, sources
+from asit.io.any_audio import sources
 from asit.kaldi.data_dir import DataDir
 from asit.runs.curves import curves_figure, runs_below
 from asit.runs.embedder import Embedder, EmbedderSettings
@@ -75,9 +75,10 @@ def _of_model(settings: Settings, failed: list[str] | None) -> tuple[Any, str]:
     if settings.what == "embedding-map":
         return _map(embedder, settings, failed)
     model = Model.of(embedder)
-    if len(settings.wav) > 1:
-        raise AsitError(f"{settings.what}: expected one recording, found {len(settings.wav)}; draw one after another")
-    one = next(heard([Source(settings.wav[0], settings.wav[0])], settings.recordings, model, None))
+    recordings = sources(settings.wav)
+    if len(recordings) > 1:
+        raise AsitError(f"{settings.what}: expected one recording, found {len(recordings)}; draw one after another")
+    one = next(heard(recordings, settings.recordings, model, None))
     given = {"attention": {"layer": settings.layer}, "reconstruction": {"seed": settings.seed}}
     figure = figure_of(model, one.feats, settings.what, one.source.name, **given.get(settings.what, {}))
     return figure, f"{settings.what} of {one.source.name}, {one.seconds:.2f} s"

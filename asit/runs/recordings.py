@@ -47,8 +47,11 @@ def heard(
 
     Args:
         failed: gets a line for each that cannot be read, and the others go on; None: the first one is raised.
+
+    Raises:
+        AsitError: the first one that cannot be read, where ``failed`` is None; the last one, where all cannot.
     """
-    channel = channel_of(settings.channel)
+    channel, some = channel_of(settings.channel), False
     for source in sources:
         try:
             wave = waveform(
@@ -64,7 +67,10 @@ def heard(
                 raise
             failed.append(str(error))
             continue
+        some = True
         yield Heard(source, feats, len(wave) / model.sample_rate)
+    if failed and not some:  # what nothing can be made of would hide why there is nothing
+        report_failed(failed)
 
 
 def kaldi_names(sources: Sequence[Source], table: str) -> None:

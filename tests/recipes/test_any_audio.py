@@ -71,6 +71,12 @@ def test_words_become_recordings(corpus) -> None:
             sources([str(corpus / word)])
 
 
+def test_a_list_may_begin_with_a_byte_order_mark(corpus, tmp_path) -> None:
+    for name, line in (("l.txt", "one.wav"), ("l.scp", "utt one.wav")):
+        (tmp_path / name).write_text(f"\ufeff{line}\r\n", encoding="utf-8")
+        assert sources([str(tmp_path / name)]) == [("utt" if name == "l.scp" else "one.wav", "one.wav")]
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_goes_on(model, corpus) -> None:
     lines, told = run("predict", "--model", model, "--top-k", 1, corpus / "list.txt", "nothing.wav", code=1)
     assert [line.split("\t")[0] for line in lines] == [f"{corpus}/birds/one.wav", f"{corpus}/birds/two.OGG"]
@@ -135,6 +141,35 @@ def test_embeddings_of_audio_are_what_a_back_end_reads(corpus, tmp_path, level) 
     np.testing.assert_allclose(found, expected[0], atol=1e-5)
     assert read_table(tmp_path / "ark/utt2num_frames")["birds_one"] == str(len(expected[0]))
     assert (tmp_path / "ark/frame_shift").read_text() == "0.04\n"
+
+
+def test_every_recording_has_an_embedding_of_its_own(corpus, tmp_path) -> None:
+    shutil.copytree(corpus / "birds", tmp_path / "birds")
+    soundfile.write(tmp_path / "birds/one.flac", soundfile.read(tmp_path / "birds/one.wav")[0], 16000)
+    run("embed", "--model", "asit-tiny", "--out-dir", tmp_path / "out", "--format", "npy", tmp_path / "birds")
+    found = {path.name for path in (tmp_path / "out").iterdir()}
+    assert found == {"one.wav.npy", "one.flac.npy", "deep_one.npy", "two.npy"}
+
+
+@pytest.mark.parametrize("kind", ["ark", "npy", "parquet"])
+def test_a_recording_that_is_named_twice_is_refused_before_anything_is_written(corpus, tmp_path, kind) -> None:
+    (tmp_path / "wav.scp").write_text(f"b {corpus}/birds/one.wav\nb {corpus}/birds/two.OGG\n")
+    for words in ([corpus / "birds", corpus / "birds/one.wav"], [tmp_path / "wav.scp"]):
+        line = ["--model", "asit-tiny", "--out-dir", tmp_path / "out", "--format", kind, *words]
+        assert "is named 2 times; name it once" in run("embed", *line, code=1)[1]
+        assert not list((tmp_path / "out").glob("*"))
+
+
+@pytest.mark.parametrize("command", [("embed", "--level", "clip"), ("embed", "--level", "frame"), ("plot",)])
+def test_where_nothing_can_be_read_each_reason_is_told(command, corpus, tmp_path) -> None:
+    words = [corpus / "broken.wav", tmp_path / "missing.wav"]
+    if command[0] == "plot":
+        command, words = ("plot", "embedding-map", "--out", tmp_path / "map.png"), ["--wav", *words]
+    else:
+        command = (*command, "--out-dir", tmp_path / "out")
+    _, told = run(*command, "--model", "asit-tiny", *words, code=1)
+    assert "broken.wav: cannot be decoded" in told and "missing.wav: no such file" in told
+    assert not list(tmp_path.glob("out/*")) and not (tmp_path / "map.png").exists()
 
 
 def test_embeddings_need_one_kind_of_input(tmp_path) -> None:

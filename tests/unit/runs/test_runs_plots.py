@@ -195,6 +195,20 @@ def test_what_the_command_refuses(given, expected) -> None:
         plot(settings(**given))
 
 
+@pytest.mark.parametrize("given", ["folder", "folder/list.txt"])
+def test_one_recording_may_be_named_as_for_other_commands(given, tmp_path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "list.txt").write_text(f"{folder}/a.wav\n")
+    soundfile.write(folder / "a.wav", np.random.default_rng(0).normal(size=8000) / 10, 16000)
+    given = str(tmp_path / given)
+    assert plot(settings(wav=(given,), out=str(tmp_path / "x.png"))).endswith("a.wav, 0.50 s")
+    soundfile.write(folder / "b.wav", np.zeros(8000), 16000)
+    (folder / "list.txt").write_text(f"{folder}/a.wav\n{folder}/b.wav\n")
+    with pytest.raises(asit.AsitError, match="expected one recording, found 2"):
+        plot(settings(wav=(given,), out=str(tmp_path / "x.png")))
+
+
 def test_the_command(tmp_path) -> None:
     """A map of a folder, of which one recording cannot be read: drawn, named, exit code 1."""
     for name in "ab":
