@@ -153,7 +153,8 @@ class _Work:
                 line_of = line_of or dict(zip(found, lines, strict=True))
                 reason = reason or f"another value than on line {line_of[key]}"
             if more and not reason:
-                found[key] += f"\n{value}"
+                if value not in found[key].split("\n"):
+                    found[key] += f"\n{value}"
             elif reason:
                 self._drop(name, number, key, reason)
             elif key not in found:

@@ -15,6 +15,7 @@ from asit.kaldi.column_values import MOST_SECONDS, NO_LABEL, label_problem, pars
 from asit.kaldi.table import cut, read_table, read_text, write_table
 
 NAME = "events"
+SHORTEST = 0.001  # seconds: times are written to this
 
 
 class Event(NamedTuple):
@@ -78,8 +79,11 @@ def format_events(events: Sequence[Event]) -> str:
 
     >>> format_events([Event(0.5, 1.25, "dog"), Event(0.0, 0.5, "cat")]), format_events([])
     ('0.000 0.500 cat\\n0.500 1.250 dog', '-')
+    >>> format_events([Event(0.0101, 0.0104, "click")])  # no event is shorter than what is written
+    '0.010 0.011 click'
     """
-    return "\n".join(f"{start:.3f} {end:.3f} {label}" for start, end, label in sorted(events)) or NO_LABEL
+    lines = (f"{start:.3f} {max(end, round(start, 3) + SHORTEST):.3f} {label}" for start, end, label in sorted(events))
+    return "\n".join(dict.fromkeys(lines)) or NO_LABEL  # those that differ by less are one
 
 
 def problems(path: str, labels: Collection[str], seconds: Mapping[str, float] | None = None) -> Iterator[str]:
@@ -89,25 +93,31 @@ def problems(path: str, labels: Collection[str], seconds: Mapping[str, float] | 
     Args:
         labels: classes that there are; empty: not known. seconds: how long an utterance is, as far as that is known.
     """
-    lines: dict[str, int] = {}  # how many an utterance has
     nothing: dict[str, int] = {}  # number of its line "utt -"
+    first: dict[tuple[str, Event | None], int] = {}  # number of its line
     for number, line in enumerate(read_text(path).replace("\r", "").split("\n"), 1):
         utt, value = cut(line)
         if not utt or not value:
             continue
-        lines[utt] = lines.get(utt, 0) + 1
         where = f"{path}:{number}: '{excerpt(utt)}'"
         try:
             event = parse_event(value)
         except ValueError as error:
             yield f"{where}: {error}"
             continue
-        if event is None:
+        earlier = first.setdefault((utt, event), number)
+        if earlier != number:
+            yield f"{where}: '{excerpt(value)}' is there already, on line {earlier}; remove one"
+        elif event is None:
             nothing[utt] = number
         elif labels and event.label not in labels:
             yield f"{where}: label '{excerpt(event.label)}' is not in labels.txt: {nearest(event.label, labels)}"
         elif seconds and event.start >= seconds.get(utt, event.end):
             yield f"{where}: starts at {event.start:g} s, the utterance ends at {seconds[utt]:.3f} s; correct the times"
+    busy = {utt for utt, event in first if event}
     for utt, number in nothing.items():
-        if lines[utt] > 1:
-            yield f"{path}:{number}: '{excerpt(utt)}': says that nothing happens, and so do other lines not; remove one"
+        if utt in busy:
+            yield (
+                f"{path}:{number}: '{excerpt(utt)}': says that nothing happens, and other lines have its events; "
+                "remove this line, or them"
+            )

@@ -44,7 +44,7 @@ def read_csv(table: Path, columns: str = "", labelled: bool = True) -> list[Reco
             that is listed twice, a label or set whose name cannot be used; columns that are filled in here and there.
     """
     text = _text(table)
-    delimiter = max(DELIMITERS, key=lambda d: len(_first(text, d)))
+    delimiter = _delimiter(text)
     rows = _rows(table, text, delimiter)
     head = [name.strip() for name in next(rows, (1, []))[1]]
     where_of = _mapping(head, columns, f"{table}:1", ("path", "label") if labelled else ("path",))
@@ -80,27 +80,31 @@ def read_csv(table: Path, columns: str = "", labelled: bool = True) -> list[Reco
     return _with_places(found, str(table)) if labelled else [replace(r, split=UNLABELLED) for r in found]
 
 
-def csv_rows(table: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """(line, fields) of each row of a file, the header included; empty rows are left out.
+def csv_rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line, fields) of each row of a file, the header included, which tells the delimiter; empty rows are left out.
 
     Raises:
         AsitError: with the line: no UTF-8 text, a malformed row.
     """
-    return _rows(table, _text(table), delimiter)
+    text = _text(table)
+    return _rows(table, text, _delimiter(text))
 
 
 def _text(table: Path) -> str:
     try:
         return table.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise AsitError(f"{table}: cannot read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise AsitError(
             f"{table}: expected UTF-8 text, found byte {error.object[error.start]:#04x}; save it as CSV UTF-8"
         ) from None
 
 
-def _first(text: str, delimiter: str) -> list[str]:
-    """The fields of the header."""
-    return next(csv.reader([text.split("\n", 1)[0]], delimiter=delimiter), [])
+def _delimiter(text: str) -> str:
+    """The one that cuts the header into most fields."""
+    head = [text.split("\n", 1)[0]]
+    return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader(head, delimiter=delimiter), [])))
 
 
 def _rows(table: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -1,4 +1,4 @@
-"""Events as others write them, to ``events`` of a data directory: a CSV or TSV table, or a folder of Audacity's labels.
+"""Events as others write them, to ``events`` of a data directory: a table, or a folder of Audacity's labels.
 
 A table has a header, whose columns may have the names of asit-detect or of DCASE: ``recording`` (``filename``,
 ``utt``), ``start`` (``onset``), ``end`` (``offset``), ``class`` (``label``, ``event_label``). A row without times and
@@ -35,7 +35,8 @@ class Settings(Options):
 
     source: str = option(
         REQUIRED,
-        "CSV or TSV file with the columns recording, start, end, class (DCASE's names are known too), or a folder with "
+        "table with the columns recording, start, end, class (DCASE's names are known too), separated by commas, "
+        "semicolons or tabs, or a folder with "
         "the label track of each utterance, <utt>.txt, as Audacity exports it",
         positional=True,
     )
@@ -65,6 +66,7 @@ def import_events(settings: Settings) -> dict[str, list[Event]]:
     known = read_labels(settings.labels) if settings.labels else None
     utts = set(data.utts)
     found: dict[str, list[Event]] = {}
+    silent: dict[str, str] = {}  # utterance -> where the source says so
     for recording, event, where in lines:
         utt = _utterance(recording, utts)
         if utt is None:
@@ -74,12 +76,20 @@ def import_events(settings: Settings) -> dict[str, list[Event]]:
             )
         of = found.setdefault(utt, [])
         if event is None:
+            silent[utt] = where
             continue
+        if event in of:
+            raise AsitError(
+                f"{where}: {event.label} from {event.start:g} to {event.end:g} is there already; remove one"
+            )
         if known is not None and event.label not in known:
             raise AsitError(
                 f"{where}: class '{excerpt(event.label)}' is not in {settings.labels}: {nearest(event.label, known)}"
             )
         of.append(event)
+    for utt, where in silent.items():
+        if found[utt]:
+            raise AsitError(f"{where}: says that nothing happens in '{utt}', and others have its events; remove one")
     unnamed = [utt for utt in data.utts if utt not in found]
     if unnamed and not settings.others_silent:
         raise AsitError(
@@ -89,10 +99,27 @@ def import_events(settings: Settings) -> dict[str, list[Event]]:
     classes = list(known) if known is not None else sorted({event.label for of in found.values() for event in of})
     if not classes:
         raise AsitError(f"{source}: expected at least one event, found none")
+    _fit_other_labels(data, classes)
     found |= {utt: [] for utt in unnamed}
     write_labels(data.file("labels.txt"), classes)
     write_events(data.file(NAME), found)
     return found
+
+
+def _fit_other_labels(data: DataDir, classes: Sequence[str]) -> None:
+    """labels.txt is that of utt2label too, where there is one.
+
+    Raises:
+        AsitError: classes without a label of utt2label.
+    """
+    lost = {label for labels in (data.utt2label.values() if data.has("utt2label") else ()) for label in labels}
+    lost -= set(classes)
+    if lost:
+        raise AsitError(
+            f"{data.file('labels.txt')}: utt2label needs its label '{excerpt(min(lost))}' ({len(lost)} in all), and no "
+            "event has it; give --labels a labels.txt with the labels and the classes of the events, or remove "
+            f"{data.file('utt2label')}"
+        )
 
 
 def _utterance(recording: str, utts: set[str]) -> str | None:
@@ -109,7 +136,7 @@ def _event(start: str, end: str, label: str, labels: Labels, where: str) -> Even
 def _table_rows(path: Path, labels: Labels) -> Iterator[Line]:
     if not path.is_file():
         raise AsitError(f"{path}: no such file or folder")
-    rows = csv_rows(path, "\t" if path.suffix.lower() == ".tsv" else ",")
+    rows = csv_rows(path)
     head = [name.strip().lower() for name in next(rows, (1, []))[1]]
     place = _places(head, f"{path}:1")
     for number, row in rows:
@@ -139,10 +166,13 @@ def _label_tracks(folder: Path, labels: Labels) -> Iterator[Line]:
     if not tracks:
         raise AsitError(f"{folder}: expected label tracks, <utt>.txt, found none; Audacity exports them")
     for track in tracks:
-        yield Line(track.stem, None, str(track))
-        for number, line in enumerate(read_text(str(track)).splitlines(), 1):
-            where, words = f"{track}:{number}", line.split("\t")
-            if not line.strip() or words[0] == "\\":  # a second line tells the frequencies of a label
+        text = read_text(str(track)).removeprefix("\ufeff")
+        lines = [(f"{track}:{number}", line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        if not lines:
+            yield Line(track.stem, None, str(track))
+        for where, line in lines:
+            words = line.split("\t")
+            if words[0] == "\\":  # a second line tells the frequencies of a label
                 continue
             if len(words) != 3:
                 raise AsitError(f"{where}: expected start, end and label, separated by tabs, found '{excerpt(line)}'")

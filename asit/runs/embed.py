@@ -105,13 +105,17 @@ def _ids(found: Sequence[Source]) -> list[str]:
     files = [os.path.dirname(os.path.abspath(path)) for name, path in found if name == path]
     base = os.path.commonpath(files) if files else ""
     texts = [os.path.relpath(os.path.abspath(path), base) if name == path else name for name, path in found]
-    stems = [os.path.splitext(text)[0] if name == path else text for text, (name, path) in zip(texts, found, strict=True)]
+    stems = [
+        os.path.splitext(text)[0] if name == path else text for text, (name, path) in zip(texts, found, strict=True)
+    ]
     alike = Counter(stems)
     texts = [stem if alike[stem] == 1 else text for stem, text in zip(stems, texts, strict=True)]
     count = Counter(texts)
     for source, text in zip(found, texts, strict=True):
         if count[text] > 1:
-            raise AsitError(f"recording '{excerpt(source.name)}' is named {count[text]} times; name it once, or rename it")
+            raise AsitError(
+                f"recording '{excerpt(source.name)}' is named {count[text]} times; name it once, or rename it"
+            )
     ids = distinct(texts, identifier)
     return [ids[text] for text in texts]
 

@@ -53,7 +53,9 @@ def test_an_event_a_line_and_back(made, tmp_path):
         ("0.100 1.000 cat", "0.1 nan cat", "events:2: 's-1': expected a number, found 'nan'"),
         ("0.500 0.750 dog", "0.5 0.75 doge", "events:3: 's-1': label 'doge' is not in labels.txt: did you mean 'dog'?"),
         ("0.500 0.750 dog", "0.5 0.75 a,b", "events:3: 's-1': label 'a,b' holds a comma"),
-        ("s-2 -", "s-2 -\ns-2 0 1 cat", "events:4: 's-2': says that nothing happens, and so do other lines not"),
+        ("s-2 -", "s-2 -\ns-2 0 1 cat", "events:4: 's-2': says that nothing happens, and other lines have its events"),
+        ("s-2 -", "s-2 -\ns-2 -", "events:5: 's-2': '-' is there already, on line 4; remove one"),
+        ("0.500 0.750 dog", "0.1 1 cat", "events:3: 's-1': '0.1 1 cat' is there already, on line 2; remove one"),
         ("0.125 2.000 cat", "2.5 2.6 cat", "events:5: 's-3': starts at 2.5 s, the utterance ends at 2.500 s"),
         ("s-2 -\n", "", "events: utterance 's-2' of utt2spk is missing; add its line"),
         ("s-2 -", "s-20 -", "events:4: 's-20': no such utterance in utt2spk"),
@@ -76,6 +78,15 @@ def test_each_problem_has_its_line(made, old, new, problem):
         assert str(caught.value).startswith(f"{made}/{problem}")
 
 
+def test_however_short_or_near_what_is_written_can_be_read(tmp_path):
+    events = {
+        f"u{i}": (Event(0.01 + i * 1e-4, 0.01 + i * 1e-4 + 1e-5, "a"), Event(0.0101, 0.0102, "a")) for i in range(20)
+    }
+    write_events(tmp_path / "events", events)
+    for some in read_events(tmp_path / "events", ["a"]).values():
+        assert all(abs(event.start - 0.011) < 0.0016 and event.end > event.start for event in some)
+
+
 def test_events_are_required_with_their_classes(made):
     (made / "events").unlink()
     (made / "labels.txt").unlink()
@@ -90,6 +101,13 @@ def test_events_go_along_with_their_utterances(made, tmp_path):
     both = data_dir_combine.combine(tmp_path / "both", [made, tmp_path / "x"])
     assert read_events(both.file("events"), ["cat", "dog"]) == {**EVENTS, **{f"x-{u}": e for u, e in EVENTS.items()}}
     assert read_events(other.file("events"), ["cat", "dog"]).keys() == {f"x-{utt}" for utt in EVENTS}
+
+
+def test_fixing_keeps_one_of_equal_lines(made):
+    lines = [LINES[0], *LINES, LINES[3]]
+    (made / "events").write_text("".join(f"{line}\n" for line in lines))
+    assert data_dir_fix.fix(made).removed == ()
+    assert (made / "events").read_text().splitlines() == LINES
 
 
 def test_fixing_sorts_and_drops_broken_lines_alone(made):

@@ -282,6 +282,11 @@ HEAD = "recording,start,end,class\n"
     [
         (HEAD + "c,0,1,a\nx,0,1,a\n", r"t\.csv:3: recording 'x' is no utterance of .*utt2spk: known: c, d, e"),
         (HEAD + "c,1,1,a\n", r"t\.csv:2: expected 0 <= start < end in seconds, found 1 and 1"),
+        (HEAD + "c,0,1,a\nd,0,1,a\nc,0.0,1,a\ne,,,\n", r"t\.csv:4: a from 0 to 1 is there already; remove one"),
+        (
+            HEAD + "c,,,\nc,0,1,a\nd,,,\ne,,,\n",
+            r"t\.csv:2: says that nothing happens in 'c', and others have its events",
+        ),
         (HEAD + "c,0,1\n", r"t\.csv:2: expected 4 fields as in the header, found 3"),
         (HEAD + "c,0,1,a\n", r"t\.csv: utterance 'd' of .* is not in it \(2 of 3\); add it, or .*--others-silent true"),
         (HEAD + "c,,,\nd,,,\ne,,,\n", r"t\.csv: expected at least one event, found none"),
@@ -296,6 +301,37 @@ def test_tables_that_say_nothing_are_refused(unlabelled, tmp_path, text, says):
     with pytest.raises(AsitError, match=says):
         import_events(ImportSettings(source=str(tmp_path / "t.csv"), data_dir=unlabelled.path))
     assert not unlabelled.has("events")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt"])
+def test_the_header_tells_what_separates_columns(unlabelled, tmp_path, delimiter, name):
+    rows = (HEAD + "c,0,1.5,a\nd,,,\ne,0,1,b\n").replace(",", delimiter)
+    (tmp_path / name).write_text(rows, encoding="utf-8-sig")
+    made = import_events(ImportSettings(source=str(tmp_path / name), data_dir=unlabelled.path))
+    assert made == {"c": [Event(0.0, 1.5, "a")], "d": [], "e": [Event(0.0, 1.0, "b")]}
+
+
+def test_labels_of_clips_are_not_overwritten(unlabelled, tmp_path):
+    (tmp_path / "t.csv").write_text(HEAD + "c,0,1,a\nd,,,\ne,,,\n")
+    wanted = ImportSettings(source=str(tmp_path / "t.csv"), data_dir=unlabelled.path)
+    write_table(unlabelled.file("utt2label"), {"c": "x", "d": "-", "e": "x"})
+    Path(unlabelled.file("labels.txt")).write_text("x 0\n")
+    with pytest.raises(AsitError, match=r"labels\.txt: utt2label needs its label 'x' .*; give --labels"):
+        import_events(wanted)
+    assert list(read_labels(unlabelled.file("labels.txt"))) == ["x"]
+    assert not unlabelled.has("events")
+    (tmp_path / "both").write_text("x 0\na 1\n")  # the remedy
+    import_events(dataclasses.replace(wanted, labels=str(tmp_path / "both")))
+    assert find_problems(unlabelled.path, Checks(require_wav=False, require_events=True, require_labels=True)) == []
+
+
+def test_label_tracks_of_windows_editors(unlabelled, tmp_path):
+    (tmp_path / "tracks").mkdir()
+    (tmp_path / "tracks/c.txt").write_bytes("\ufeff0.5\t1.0\tbig dog\r\n\\\t100\t900\r\n".encode())
+    (tmp_path / "tracks/d.txt").write_bytes("\ufeff\r\n".encode())
+    wanted = ImportSettings(source=str(tmp_path / "tracks"), data_dir=unlabelled.path, others_silent=True)
+    assert import_events(wanted) == {"c": [Event(0.5, 1.0, "big_dog")], "d": [], "e": []}
 
 
 def test_label_tracks_that_are_none(unlabelled, tmp_path):
