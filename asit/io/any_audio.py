@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,12 +52,12 @@ def waveform(
         return _of_file(os.fspath(audio), wanted, channel, allow_pipes)
     if rate is None:
         raise AsitError("an array of samples does not tell its rate: give rate=, in Hz")
+    if not isinstance(rate, Real) or not 0 < rate < 10**7:
+        raise AsitError(f"rate: expected samples a second, such as 16000, found {rate!r}")
     samples = _of_numbers(audio, channel)
     _warn("array", samples)
     if rate == wanted:
         return samples
-    if not 0 < rate < 10**7:
-        raise AsitError(f"rate: expected samples a second, such as 16000, found {rate}")
     return resampled(samples, rate, wanted)
 
 

@@ -45,11 +45,13 @@ def events(
             lengths.append(len(one))
             yield one
 
-    found = []
-    for i, logits in enumerate(outputs(network, noted(), front_end)):
-        decoded, length = task.decode(expit(logits), step, settings), lengths[i] * front_end.fbank.frame_shift / 1000
-        found.append([event._replace(end=min(event.end, length)) for event in decoded])
-    return found
+    logits, shift = outputs(network, noted(), front_end), front_end.fbank.frame_shift / 1000
+    return [_within(lengths[i] * shift, task.decode(expit(one), step, settings)) for i, one in enumerate(logits)]
+
+
+def _within(seconds: float, found: list[Detected]) -> list[Detected]:
+    """The last time step may go on after the utterance; an event does not."""
+    return [event._replace(end=min(event.end, seconds)) for event in found]
 
 
 def step_seconds(network: SequenceNetwork, front_end: FrontEnd) -> float:
@@ -63,10 +65,12 @@ def validate(network: SequenceNetwork, task: Task, data: Annotations, front_end:
     keeps, unless the task's settings name one."""
     given = task.settings.events.event_threshold
     logits, choice = list(outputs(network, data.whole(), front_end)), THRESHOLDS if given is None else (given,)
+    step, seconds = step_seconds(network, front_end), data.lengths * front_end.fbank.frame_shift / 1000
     best: dict[str, float] = {}
     for threshold in choice:
         settings = EventSettings(event_threshold=threshold)
-        found = [task.decode(expit(one), step_seconds(network, front_end), settings) for one in logits]
+        decoded = (task.decode(expit(one), step, settings) for one in logits)
+        found = [_within(*pair) for pair in zip(seconds.tolist(), decoded, strict=True)]
         values, metric = task.measure(found, data.events), task.metrics[0]
         if not best or metric.improves(values[metric.name], best[metric.name]):
             best = values

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from asit.errors import AsitError
+from asit.errors import AsitError, excerpt
 from asit.features.fbank import Fbank
 from asit.io.any_audio import waveform
 from asit.io.audio import MIX, channel_of
@@ -30,10 +30,7 @@ class Listener:
     """
 
     def __init__(self, path: str | os.PathLike[str], device: str | torch.device = "cpu") -> None:
-        where = torch.device(device)
-        if where.type == "cuda" and not torch.cuda.is_available():
-            raise AsitError(f"device '{device}': torch finds no GPU on this machine; use 'cpu'")
-        self._use(Embedder(os.fspath(path), EmbedderSettings(), where))
+        self._use(Embedder(os.fspath(path), EmbedderSettings(), place(device)))
 
     @classmethod
     def of(cls, embedder: Embedder) -> Self:
@@ -55,9 +52,9 @@ class Listener:
         self.frames = self._embedder.frames
 
     def to(self, device: str | torch.device) -> Self:
-        """Move the network to a device."""
-        self._embedder.device = torch.device(device)
-        self.network.to(device)
+        """Move the network to a device. Raises AsitError for one that there is not."""
+        self._embedder.device = place(device)
+        self.network.to(self._embedder.device)
         return self
 
     @property
@@ -103,7 +100,7 @@ class Listener:
 
     def features(self, audio: Audio, rate: int | None = None, *, channel: int | str | None = None) -> np.ndarray:
         """Log-mel features, float32 (T, F), not normalised, as the model's recipe makes them."""
-        chosen = self.channel if channel is None else channel
+        chosen = self.channel if channel is None else channel_of(str(channel))
         return self.features_of_wave(waveform(audio, self.sample_rate, rate, chosen), name_of(audio))
 
     def features_of_wave(self, wave: np.ndarray, name: str = "array") -> np.ndarray:
@@ -124,6 +121,21 @@ class Listener:
     def clips_of(self, audio: Audio, rate: int | None, channel: int | str | None) -> Iterable[np.ndarray]:
         """Features of each recording that a method was given, read when its turn comes."""
         return (self.features(one, rate, channel=channel) for one in (audio if is_many(audio) else [audio]))
+
+
+def place(device: str | torch.device) -> torch.device:
+    """A device of this machine.
+
+    Raises:
+        AsitError: no such device.
+    """
+    try:
+        where = torch.device(device)
+        torch.empty(0, device=where)
+    except (RuntimeError, AssertionError) as error:
+        gpu = "torch finds no GPU on this machine" if str(device).startswith("cuda") else excerpt(error)
+        raise AsitError(f"device '{device}': {gpu}; use 'cpu'") from None
+    return where
 
 
 def is_many(audio: Audio) -> bool:

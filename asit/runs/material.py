@@ -140,14 +140,24 @@ class Transcribed(Sequences):
 
 
 class Annotated(Sequences):
-    """The sets of a task on events."""
+    """The sets of a task on events.
+
+    Raises:
+        AsitError: a set in which nothing happens.
+    """
 
     def _open(self, name: str, path: str, stats: Stats) -> Any:
         found = Annotations(path, stats, self.task.labels, self.settings.clips.max_missing)
-        if name != "train":
-            return found
-        shift = self.backbone.front_end.fbank.frame_shift / 1000
-        return found.for_training(self._stride, shift, self.settings.task.settings.leave_out)
+        if name == "train":
+            shift = self.backbone.front_end.fbank.frame_shift / 1000
+            found.for_training(self._stride, shift, self.settings.task.settings.leave_out)
+        if not any(found.events):  # F1 prefers any false alarm to none then, and so the lowest threshold
+            use = "train on" if name == "train" else "select weights and threshold by"
+            raise AsitError(
+                f"{found.source}: expected events to {use}, found none in {len(found)} utterances; give --{name}-dir a "
+                "set with events" + ", or none" * (name != "train")
+            )
+        return found
 
     def measure(self, network: nn.Module) -> dict[str, float]:
         """See :class:`LabelledClips`; at the threshold that is best there."""

@@ -6,6 +6,7 @@ B windows, T frames, N patches of a clip, D width, H heads, C classes.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from asit.layers.attention import Attention
 from asit.runs import detection, recognition, windows
 from asit.runs.listener import Audio, Listener, is_many, name_of
 from asit.runs.windows import WindowSettings
+from asit.tasks.ctc import DecodingSettings
 from asit.tasks.sed import Detected, EventSettings
 
 LEVELS = ("clip", "frame", "patch")
@@ -98,7 +100,7 @@ class Model(Listener):
         """:meth:`transcribe` of log-mel features (T, F), clip by clip."""
         if self.learned_from != "text":
             raise AsitError(f"{self.path}: not trained on transcripts; give a model of asit-finetune --task ctc")
-        return recognition.transcripts(self.network, self.task, clips, self.front_end, beam)
+        return recognition.transcripts(self.network, self.task, clips, self.front_end, DecodingSettings(beam).beam)
 
     def events(
         self,
@@ -147,7 +149,7 @@ class Model(Listener):
     def segments_of(self, feats: np.ndarray, seconds: float, top_k: int | None) -> list[Segment]:
         """:meth:`segments` of log-mel features (T, F)."""
         shift = self.fbank.settings.frame_shift / 1000
-        length = round(seconds / shift)
+        length = round(seconds / shift) if math.isfinite(seconds) else 0
         if length < 1:
             raise AsitError(f"seconds: expected at least {shift:g}, a frame, found {seconds:g}")
         starts = range(0, max(1, len(feats) - length // 2), length)  # a short rest goes to the stretch before it
@@ -283,6 +285,8 @@ class Model(Listener):
         return windows.score(trained.classifier, trained.task, clips, self.front_end, self.frames, settings)
 
     def _ranked(self, scores: np.ndarray, top_k: int | None) -> list[tuple[str, float]]:
+        if top_k is not None and top_k < 1:
+            raise AsitError(f"top_k: expected at least 1, found {top_k}")
         return [(self.labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:top_k]]
 
     def _layer(self, layer: int | None) -> int:

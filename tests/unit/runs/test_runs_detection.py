@@ -6,12 +6,15 @@ import csv
 import dataclasses
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from runs_helpers import MEAN, MELS, STD, build_corpus
 
 import asit
@@ -144,6 +147,33 @@ def test_the_threshold_is_the_best_one_on_the_validation_set(corpus, trained):
     model.task.settings = sed.Settings(events=EventSettings(event_threshold=0.65), scoring=model.task.settings.scoring)
     detection.validate(network, model.task, data, model.front_end)
     assert float(network.threshold) == pytest.approx(0.65)
+
+
+def test_validation_cuts_events_at_the_end_as_evaluation_does(detector):
+    """Everything is heard in steps of four frames; utterances of five frames, and one of six."""
+    model = load_model(detector)
+    torch.nn.init.zeros_(model.classifier.head.weight)
+    torch.nn.init.ones_(model.classifier.head.bias)
+    scoring = dataclasses.replace(model.task.settings.scoring, collar=0.015)
+    model.task.settings = sed.Settings(events=EventSettings(event_threshold=0.5), scoring=scoring)
+    feats = [np.zeros((length, 64), np.float32) for length in (5, 6, 5)]
+    events = [[Event(0.0, len(one) / 100, label) for label in LABELS] for one in feats]
+    data = SimpleNamespace(whole=lambda: iter(feats), events=events, lengths=np.array(list(map(len, feats))))
+    found = detection.events(model.classifier, model.task, feats, model.front_end)
+    assert model.task.measure(found, events)["event_f1"] == 1.0
+    assert detection.validate(model.classifier, model.task, data, model.front_end)["event_f1"] == 1.0
+
+
+@pytest.mark.parametrize(("name", "says"), [("train", "train on"), ("valid", "select weights and threshold by")])
+def test_sets_in_which_nothing_happens_are_refused_before_training(corpus, tmp_path, name, says):
+    silent = tmp_path / "silent"
+    shutil.copytree(corpus.path("valid_events"), silent)
+    utts = DataDir(str(silent)).utts
+    write_events(silent / "events", dict.fromkeys(utts, ()))
+    with pytest.raises(AsitError, match=rf"silent/events: expected events to {says}, found none in 12 utterances"):
+        finetune(settings(corpus, tmp_path / "x", **{f"{name}_dir": str(silent)}))
+    write_events(silent / "events", {**dict.fromkeys(utts, ()), utts[0]: [Event(0.0, 0.2, "low")]})
+    finetune(settings(corpus, tmp_path / "x", eval_every=0, **{f"{name}_dir": str(silent)}))
 
 
 def test_a_command_chooses_another_threshold(corpus, trained, tmp_path):

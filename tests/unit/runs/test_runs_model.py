@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import soundfile
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-from small_models import LABELS, make_classifier, make_square
+from small_models import LABELS, make_classifier, make_detector, make_recogniser, make_square
 
 import asit
 from asit.features.fbank import Fbank, FbankSettings
@@ -102,6 +103,8 @@ def test_an_array_of_another_rate_is_converted_as_a_file_is(tiny, tmp_path) -> N
         (np.full(RATE, np.nan), RATE, "16000 of 16000 samples of the array are NaN"),
         (np.zeros((2, 3, 4)), RATE, r"found ndarray of shape \(2, 3, 4\)"),
         (np.zeros(RATE), 0, "expected samples a second"),
+        (np.zeros(RATE), str(RATE), "expected samples a second, such as 16000, found '16000'"),
+        (np.zeros(RATE), float("nan"), "expected samples a second"),
         (np.zeros(3), RATE, "expected at least 400 samples"),
         ("nothing.wav", None, "nothing.wav: no such file"),
         ("nothing.wav", RATE, "a file knows its own"),
@@ -110,6 +113,34 @@ def test_an_array_of_another_rate_is_converted_as_a_file_is(tiny, tmp_path) -> N
 def test_what_is_refused(tiny, audio, rate, expected) -> None:
     with pytest.raises(asit.AsitError, match=expected):
         tiny.embed(audio, rate=rate)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "expected"),
+    [
+        ("embed", {"channel": "left"}, "channel': expected mix, or a number from 0, found 'left'"),
+        ("embed", {"channel": -1}, "channel': expected mix, or a number from 0, found '-1'"),
+        ("segments", {"seconds": math.inf}, "seconds: expected"),
+        ("segments", {"seconds": math.nan}, "seconds: expected"),
+        ("segments", {"top_k": -1}, "top_k: expected at least 1, found -1"),
+        ("classify", {"top_k": 0}, "top_k: expected at least 1, found 0"),
+        ("transcribe", {"beam": 0}, "beam': expected at least 1, found 0"),
+        ("events", {"threshold": 2}, "expected more than 0 and less than 1, found 2"),
+        ("to", {"device": "gpu"}, "device 'gpu': .*; use 'cpu'"),
+        ("to", {"device": "meta:-7"}, "device 'meta:-7': .*; use 'cpu'"),
+    ],
+)
+def test_options_that_mean_nothing_are_errors_for_users(classifier, tmp_path, method, options, expected) -> None:
+    made = {"transcribe": make_recogniser, "events": make_detector}.get(method)
+    model = asit.load(made(tmp_path / "model.safetensors")) if made else classifier
+    audio = () if method == "to" else (noise(1.0)[:, None].repeat(2, 1), RATE)
+    with pytest.raises(asit.AsitError, match=expected):
+        getattr(model, method)(*audio, **options)
+
+
+def test_a_channel_may_be_a_number_as_text(tiny) -> None:
+    both = np.stack([noise(1.0), noise(1.0, 1)])
+    assert np.array_equal(tiny.embed(both, RATE, channel="1"), tiny.embed(both[1], RATE))
 
 
 def test_frames_of_a_clip_within_a_window_are_the_networks_tokens(tiny) -> None:
