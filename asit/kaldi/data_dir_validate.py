@@ -18,6 +18,7 @@ from asit.kaldi.column_values import NO_LABEL
 from asit.kaldi.data_dir import DataDir
 from asit.kaldi.data_dir_findings import Findings, objection
 
+_NO_TRANSCRIPT = "expected a transcript, found none; write what is said, or take the utterance out of utt2spk"
 _EXTRACT = "extract the features again (stage features)"
 
 
@@ -27,7 +28,9 @@ class Checks(Options):
 
     require_wav: bool = option(True, "wav.scp must be there (false is Kaldi's --no-wav)")
     require_feats: bool = option(False, "feats.scp must be there (false is Kaldi's --no-feats)")
-    require_text: bool = option(False, "text must be there (false is Kaldi's --no-text)")
+    require_text: bool = option(
+        False, "text must be there, with a transcript of each utterance (false is Kaldi's --no-text)"
+    )
     require_labels: bool = option(False, "utt2label and labels.txt must be there")
     require_events: bool = option(False, "events and labels.txt must be there")
     spk_sort: bool = option(True, "utt2spk must be sorted by speaker too (false is Kaldi's --no-spk-sort)")
@@ -68,6 +71,8 @@ def find_problems(path: str | os.PathLike[str], checks: Checks | None = None) ->
     _speakers(found, checks.spk_sort)
     _same_keys(found, kinds)
     _values(found, checks.allow_pipes)
+    if checks.require_text:
+        found.each("text", lambda _, words: None if words else _NO_TRANSCRIPT)
     _labels(found)
     _frame_shift(found)
     if checks.check_files:

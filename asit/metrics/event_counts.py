@@ -86,8 +86,8 @@ def f1(counts: np.ndarray) -> float:
 
 
 def _pitches(classes: np.ndarray) -> np.ndarray:
-    """Hz: for mir_eval an event is a note, and notes are equal to half a semitone; a class is an octave."""
-    return 2.0**classes
+    """Hz: for mir_eval an event is a note, and notes are equal to half a semitone; a class is a semitone."""
+    return 2.0 ** (classes / 12)
 
 
 def _active(times: np.ndarray, classes: np.ndarray, segment: float, count: int, num: int) -> np.ndarray:

@@ -30,6 +30,8 @@ RULES = [
     ("utt2spk", "ann-1 ann", "ann-1 ann x", "utt2spk:1: 'ann-1': expected one speaker id"),
     ("text", "ann-2 some words\n", "", "text: utterance 'ann-2' of utt2spk is missing"),
     ("text", "ann-2 some", "ann-2b some", "text:2: 'ann-2b': no such utterance in utt2spk"),
+    ("text", "ann-2 some words", "ann-2", "text:2: 'ann-2': expected a transcript, found none"),
+    ("text", "ann-2 some words", "ann-2  ", "text:2: 'ann-2': expected a transcript, found none"),
     ("text", "ann-2 some", "ann-2 <s>", "text:2: 'ann-2': holds the symbol <s>"),
     ("text", "ann-2 some", "ann-2 a\u00a0b", "text:2: 'ann-2': character U+00A0"),
     ("text", "ann-2 some", "ann-2 a\u0007b", "text:2: 'ann-2': character U+0007"),

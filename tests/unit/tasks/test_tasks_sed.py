@@ -81,6 +81,17 @@ def test_a_match_needs_class_start_and_end() -> None:
     assert np.isnan(task().measure([[]], [[]])["event_f1"])
 
 
+@pytest.mark.parametrize("classes", [2, 1023, 1200, 5000])
+def test_classes_are_told_apart_however_many_there_are(classes) -> None:
+    labels = [f"c{i:04}" for i in range(classes)]
+    made = sed.Task(sed.Settings(), labels)
+    there = [Event(float(i), i + 1.0, labels[i]) for i in (0, classes - 2, classes - 1)]
+    found = [[Detected(*event, 0.9) for event in there]]
+    assert made.measure(found, [there])["event_f1"] == 1.0
+    neighbours = [Event(start, end, labels[labels.index(label) - 1]) for start, end, label in there]
+    assert made.measure(found, [neighbours])["event_f1"] == 0.0
+
+
 def test_the_interval_of_f1_is_that_of_resampled_utterances() -> None:
     rng = np.random.default_rng(0)
     right, wrong = rng.integers(0, 4, 60), rng.integers(0, 4, 60)
