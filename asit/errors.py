@@ -29,7 +29,8 @@ def excerpt(text: object, most: int = 80) -> str:
     ('a b', 'xxxxxxxxx...')
     """
     shown = str(text)
-    return " ".join(shown[: most + 1].split())[:most] + ("..." if len(shown) > most else "")
+    plain = shown[: most + 1].encode(errors="backslashreplace").decode()
+    return " ".join(plain.split())[:most] + ("..." if len(shown) > most else "")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

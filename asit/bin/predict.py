@@ -13,8 +13,7 @@ from asit.runs.recordings import report_failed, show_notes
 @command
 def main() -> None:
     """Recordings that cannot be read are named, and the exit code is 1 at the end."""
-    show_notes()  # to stderr, the table to stdout
-    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names that are not UTF-8, as they are
+    show_notes()
     failed: list[str] = []
     for line in predict(parse(Settings), failed):
         print(line)

@@ -273,7 +273,9 @@ class Model(Listener):
     def _scores(self, clips: Iterable[np.ndarray], scoring: str) -> np.ndarray:
         trained = self._embedder.trained
         if self.learned_from == "text":
-            raise AsitError(f"{self.path}: trained on transcripts, it has no classes; transcribe() gives text")
+            raise AsitError(
+                f"{self.path}: trained on transcripts, not classes; asit-transcribe or transcribe() gives text"
+            )
         if self.learned_from == "events":
             raise AsitError(f"{self.path}: trained on events, which have times; asit-detect or events() gives them")
         if trained is None:

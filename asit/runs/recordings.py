@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -104,7 +105,8 @@ class _FirstOfEachRate(logging.Filter):
 
 
 def show_notes() -> None:
-    """Notes of a command go to stderr, those on conversion once for each rate."""
+    """Notes of a command go to stderr, those on conversion once for each rate; what it finds to stdout."""
+    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names that are not UTF-8, as they are
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger().handlers[0].addFilter(_FirstOfEachRate())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -207,6 +208,23 @@ def test_one_recording_may_be_named_as_for_other_commands(given, tmp_path) -> No
     (folder / "list.txt").write_text(f"{folder}/a.wav\n{folder}/b.wav\n")
     with pytest.raises(asit.AsitError, match="expected one recording, found 2"):
         plot(settings(wav=(given,), out=str(tmp_path / "x.png")))
+
+
+@pytest.mark.parametrize("what", ["spectrogram", "embedding-map"])
+def test_names_that_are_not_utf8(what, tmp_path) -> None:
+    name = os.fsdecode(b"lat\xe9")
+    for place in range(2):
+        folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9" + str(place).encode()))
+        folder.mkdir()
+        for number in range(3):
+            wave = np.random.default_rng(number).normal(size=8000) / 10
+            with open(f"{folder}/{name}{number}.wav", "wb") as stream:
+                soundfile.write(stream, wave, 16000, format="WAV")
+    wav = str(tmp_path) if what == "embedding-map" else f"{folder}/{name}0.wav"
+    words = [sys.executable, "-m", "asit.bin.plot", what, "--model", "asit-tiny", "--wav", wav]
+    done = subprocess.run([*words, "--out", str(tmp_path / "m.png")], capture_output=True, check=False)
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+    assert (what == "embedding-map") != (b"caf\xe91/lat\xe90.wav" in done.stdout)
 
 
 def test_the_command(tmp_path) -> None:
