@@ -20,6 +20,7 @@ from asit.errors import AsitError
 from asit.io import pipes
 from asit.io.atomic import write_text
 from asit.kaldi import column_values, data_dir
+from asit.kaldi.column_values import NO_LABEL
 from asit.kaldi.data_dir import FEATURE_TABLES, DataDir
 from asit.kaldi.data_dir_stale import BACKUP, STATS
 from asit.kaldi.events import parse_event
@@ -28,6 +29,7 @@ from asit.kaldi.table import cut, format_table, key_problem, read_text, several_
 logger = logging.getLogger(__name__)
 
 REMOVED = "removed.txt"
+CONTRADICTION = "says that nothing happens, and other lines have its events"
 FAILED = "failed_utts"  # of asit-collect-feats: utterance and reason
 
 _VALUES: dict[str, Callable[[str], object]] = {
@@ -162,6 +164,10 @@ class _Work:
                 lines.append(number)
                 if line_of:
                     line_of[key] = number
+        if several_lines(name):  # what is left of an utterance would say that nothing happens in the rest of it
+            gone = frozenset(self.gone[name])
+            self.keep(name, lambda key, _: key not in gone, "another line of it is wrong")
+            self.keep(name, lambda _, v: "\n" not in v or NO_LABEL not in v.split("\n"), CONTRADICTION)
 
     def keep(self, name: str, wanted: Callable[[str, str], bool], reason: str) -> bool:
         """Drop the lines of a table that are not wanted; whether there were any."""

@@ -110,9 +110,17 @@ def test_fixing_keeps_one_of_equal_lines(made):
     assert (made / "events").read_text().splitlines() == LINES
 
 
-def test_fixing_sorts_and_drops_broken_lines_alone(made):
-    lines = [LINES[4], LINES[0], "s-1 0.7 cat", *LINES[2:4], "gone-1 0 1 cat"]
+def test_fixing_sorts_and_leaves_no_utterance_with_half_of_its_events(made):
+    lines = [LINES[4], LINES[0], "s-1 0.7 cat", *LINES[2:4], LINES[4], "gone-1 0 1 cat"]
     (made / "events").write_text("".join(f"{line}\n" for line in lines))
     fixed = data_dir_fix.fix(made)
-    assert (made / "events").read_text().splitlines() == [LINES[0], *LINES[2:]]
-    assert [line.partition("events:")[2].split(":")[0] for line in fixed.removed] == ["3 s-1", "6 gone-1"]
+    assert (made / "events").read_text().splitlines() == LINES[3:]
+    assert (made / "utt2spk").read_text() == "s-2 s\ns-3 s\n"
+    of_events = [line.partition("/events:")[2] for line in fixed.removed if "/events:" in line]
+    assert [line.split(":")[0] for line in of_events] == ["3 s-1", "2 s-1", "7 gone-1"]
+
+
+def test_fixing_drops_an_utterance_that_has_events_and_none(made):
+    (made / "events").write_text("".join(f"{line}\n" for line in [*LINES[:3], "s-1 -", *LINES[3:]]))
+    assert data_dir_fix.fix(made).dropped == ("s-1",)
+    assert find_problems(made, CHECKS) == []
