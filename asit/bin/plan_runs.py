@@ -7,7 +7,8 @@ import sys
 from asit.config import parse
 from asit.errors import command
 from asit.recipes.job_list import put_aside
-from asit.recipes.plan import Settings, read_plan, sets, write
+from asit.recipes.plan import Settings, write
+from asit.recipes.runs_file import read_plan, sets
 
 
 @command

@@ -1,42 +1,32 @@
-"""The runs of a recipe: ``conf/runs.yaml`` to the command line of every job.
+"""The runs of a recipe to the command line of every job.
 
-A run is a training set, a validation set and a test set under one configuration; it is made for each seed and each
-fold, once for every system. Seed s has its own pretraining, its own draw of the small label sets and its own order of
-the clips; the systems of one run differ in what their name says and in nothing else. Where ``pretrainings`` names
-several, as an ablation does, every run is made from each of them. The name of weights that ship is a system too.
+Seed s has its own pretraining, its own draw of the small label sets and its own order of the clips; the systems of one
+run differ in what their name says and in nothing else.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from asit.config import Options, entry, option, read_yaml
-from asit.errors import AsitError, excerpt, nearest
-from asit.models import shipped
+from asit.config import Options, option, read_yaml
+from asit.errors import AsitError
 from asit.recipes import job_list
+from asit.recipes.runs_file import (
+    FINETUNED,
+    UNTRAINED,
+    WITHOUT,
+    Plan,
+    Run,
+    Turn,
+    folder_name,
+    read_plan,
+    shipped_system,
+    turns,
+)
 
-# system -> options of asit-finetune beside those of the configuration; their names in the report
-FINETUNED = {
-    "pretrained": ("pretrained", {}),
-    "scratch": ("from scratch", {"from_scratch": True}),
-    "probe": ("linear probe", {"freeze_backbone": True}),
-    "weighted": ("linear probe of all layers", {"freeze_backbone": True, "layers": "weighted"}),
-}
-OF_TRIALS = ("pretrained", "scratch")  # systems that learn to embed speakers, which trials compare
-# system that trains no network, a command and a kind of its own -> options that it takes from the configuration
-UNTRAINED = {
-    "knn": ("task", "pooling", "pool_slices", "probe_layer", "crop_frames", "scoring"),
-    "baseline": ("task",),
-}
-SYSTEMS = (*FINETUNED, *UNTRAINED)
 LISTS = ("", "all", "labelled", "pool")
-NAMES = ("runs", "draws", "folds", "pretrainings")  # of conf/runs.yaml
-PLANNED = ("config", "data_dir", "out_dir", "seed")  # options of asit-pretrain that the plan sets
-WITHOUT = "none"  # tag of the runs that start from no pretraining, where several are compared
 SCORED = ("score", "baseline", "knn", "verify")  # kinds that write metrics.json into their out_dir
 COMMANDS = {  # kind, which is also the name of its list -> command
     "pretrain": "asit-pretrain",
@@ -67,162 +57,6 @@ class Settings(Options):
     list: str = option(
         "", "write nothing; print the names of all data directories, the labelled ones, or the pool", LISTS
     )
-
-
-@dataclass(frozen=True)
-class Run:
-    """One entry of ``runs``. In the names of sets, {seed}, {draw} and {fold} are replaced.
-
-    ``trials``: lists below --data; the test set is then scored by asit-verify, once with each list.
-    """
-
-    task: str
-    train: str
-    test: tuple[str, ...]
-    config: str
-    valid: str = ""
-    labels: str = "all"
-    systems: tuple[str, ...] = ("pretrained", "scratch", "baseline")
-    trials: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """What the names of its folders begin with: the task and the labels."""
-        return _folder(f"{self.task}_{self.labels}")
-
-
-class Plan(NamedTuple):
-    """``conf/runs.yaml``."""
-
-    runs: tuple[Run, ...]
-    draws: int
-    folds: tuple[str, ...]  # one empty name when there are none
-    pretrainings: dict[str, dict[str, Any]]  # name -> options of asit-pretrain; one empty name when none are named
-    folder: Path
-
-
-class Turn(NamedTuple):
-    """One repetition of all runs."""
-
-    seed: int
-    draw: int
-    fold: str
-    pretraining: str = ""
-
-    def name(self, text: str) -> str:
-        """``text`` with {seed}, {draw} and {fold} replaced."""
-        for key in ("seed", "draw", "fold"):
-            text = text.replace(f"{{{key}}}", str(getattr(self, key)))
-        return text
-
-    @property
-    def suffix(self) -> str:
-        """``0`` or ``0_fold2``: the end of a folder's name."""
-        return f"{self.seed}_fold{self.fold}" if self.fold else str(self.seed)
-
-    @property
-    def of_pretraining(self) -> str:
-        """``_<pretraining>``, or nothing."""
-        return f"_{_folder(self.pretraining)}" if self.pretraining else ""
-
-
-def read_plan(path: str) -> Plan:
-    """Read ``conf/runs.yaml``.
-
-    Raises:
-        AsitError: an unknown or missing name, an unknown system, a configuration that is not there, two runs
-            that would share a folder.
-    """
-    content = read_yaml(path)
-    for name, (_, place) in content.items():
-        if name not in NAMES:
-            raise AsitError(f"{place}: unknown name '{name}': {nearest(name, NAMES)}")
-    rows, place = content.get("runs", ([], path))
-    if not isinstance(rows, list) or "runs" not in content or not all(isinstance(row, dict) for row in rows):
-        raise AsitError(
-            f"{place}: expected 'runs' to be a list of runs, each with task, train, test and config; [] for none"
-        )
-    draws, draws_place = content.get("draws", (1, path))
-    if not isinstance(draws, int) or draws < 1:
-        raise AsitError(f"{draws_place}: expected 'draws' to be a number of at least 1, found {draws!r}")
-    folds, folds_place = content.get("folds", ([""], path))
-    if not isinstance(folds, list) or not folds:
-        raise AsitError(f"{folds_place}: expected 'folds' to be a list such as [1, 2, 3], found {folds!r}")
-    pretrainings, where = content.get("pretrainings", ({"": {}}, path))
-    if not isinstance(pretrainings, dict) or not all(isinstance(options, dict) for options in pretrainings.values()):
-        example = "pretrainings: {full: {}, 'without local': {loss_weights: [0.5, 0, 1]}}"
-        raise AsitError(f"{where}: expected names with options, as in {example}, found {excerpt(pretrainings)}")
-    given = {str(name).replace("-", "_") for options in pretrainings.values() for name in options}
-    for name in sorted(given.intersection(PLANNED)):
-        raise AsitError(f"{where}: the plan sets '{name}' of every pretraining; take it out")
-    if not pretrainings or WITHOUT in pretrainings or len({_folder(str(n)) for n in pretrainings}) < len(pretrainings):
-        raise AsitError(f"{where}: expected one name or more, each for a folder of its own, none of them '{WITHOUT}'")
-    runs = tuple(_run(row, f"{place}: run {number}") for number, row in enumerate(rows, 1))
-    compared = {str(name): options for name, options in pretrainings.items()}
-    plan = Plan(runs, draws, tuple(str(fold) for fold in folds), compared, Path(path).parent)
-    for number, run in enumerate(runs, 1):
-        if not (plan.folder / run.config).is_file():
-            raise AsitError(f"{place}: run {number}: {plan.folder / run.config}: no such file; 'config' is beside runs")
-    names = [run.name for run in runs]
-    for number, name in enumerate(names, 1):
-        if name in names[: number - 1]:
-            raise AsitError(
-                f"{place}: run {number}: its folder {name}_<system>_<seed> and its cell of the table are those of run "
-                f"{names.index(name) + 1}; give one of them another 'task' or 'labels'"
-            )
-    return plan
-
-
-def _run(row: dict[str, Any], where: str) -> Run:
-    texts = {
-        name: _words(value) if name in ("test", "systems", "trials") else str(value) for name, value in row.items()
-    }
-    run = entry(Run, texts, where)
-    for system in run.systems:
-        if system not in SYSTEMS and not _shipped(system):
-            raise AsitError(f"{where}: unknown system '{system}': {nearest(system, SYSTEMS)}")
-        if run.trials and system not in OF_TRIALS:
-            raise AsitError(f"{where}: system '{system}' with trials: expected systems among {', '.join(OF_TRIALS)}")
-    if "knn" in run.systems and not run.valid:
-        raise AsitError(f"{where}: system 'knn' needs 'valid', the set on which k is chosen")
-    for what, names in (("test", run.test), ("trials", [Path(name).stem for name in run.trials])):
-        twice = [name for name in names if list(names).count(name) > 1]
-        if twice:
-            raise AsitError(f"{where}: '{what}': two of the name '{twice[0]}' would share a folder; rename one")
-    if run.trials and len(run.test) > 1:
-        raise AsitError(f"{where}: expected one test set, whose clips the trials name, found {len(run.test)}")
-    return run
-
-
-def _shipped(system: str) -> tuple[str, dict[str, Any]] | None:
-    """Of ``asit-tiny``, ``asit-tiny probe``, ``asit-tiny weighted``, if weights of that name ship: as in FINETUNED."""
-    weights, _, kind = system.partition(" ")
-    if weights not in shipped.names() or kind not in ("", "probe", "weighted"):
-        return None
-    name, options = FINETUNED[kind] if kind else ("", {})
-    return f"{name} of {weights}" if kind else weights, {"init": weights, **options}
-
-
-def _words(value: Any) -> tuple[str, ...]:
-    return tuple(str(word) for word in (value if isinstance(value, list) else [value]))
-
-
-def _folder(text: str) -> str:
-    """``text`` as part of a folder's name."""
-    return text.replace("%", "pct").replace(" ", "_").replace("/", "_")
-
-
-def turns(plan: Plan, seeds: int) -> Iterator[Turn]:
-    """Every seed with every fold and pretraining."""
-    every = itertools.product(range(seeds), plan.folds, plan.pretrainings)
-    return (Turn(seed, seed % plan.draws, fold, pretraining) for seed, fold, pretraining in every)
-
-
-def sets(plan: Plan, pool: str, which: str = "all") -> list[str]:
-    """Names of the data directories of all runs and of the pool, whichever seeds are run, in order of first use."""
-    labelled = [name for run in plan.runs for name in (run.train, run.valid, *run.test) if name]
-    names = {"all": [pool, *labelled], "labelled": labelled, "pool": [pool]}[which]
-    return list(dict.fromkeys(turn.name(name) for turn in turns(plan, plan.draws) for name in names))
 
 
 def options_of_runs(settings: Settings) -> dict[str, list[dict[str, Any]]]:
@@ -270,11 +104,11 @@ def _add(
     valid = f"{settings.data}/{valid}" if valid else ""
     tests = {turn.name(test): [f"test={test}"] * (len(run.test) > 1) for test in run.test}
     for system in run.systems:
-        of_shipped = _shipped(system)
+        of_shipped = shipped_system(system)
         without = bool(of_shipped) or system in ("scratch", "baseline")
         if without and turn.pretraining != next(iter(plan.pretrainings)):
             continue
-        out = f"{settings.exp}/{run.name}_{_folder(system)}{'' if without else turn.of_pretraining}_{turn.suffix}"
+        out = f"{settings.exp}/{run.name}_{folder_name(system)}{'' if without else turn.of_pretraining}_{turn.suffix}"
         pretraining = system.split()[0] if of_shipped else WITHOUT if without else turn.pretraining
         tags = [*own_tags, *([f"pretraining={pretraining}"] * bool(turn.pretraining))]
         sets = {"train_dir": train, "valid_dir": valid} if valid else {"train_dir": train}

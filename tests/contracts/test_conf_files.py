@@ -18,8 +18,8 @@ from asit.config import parse, read_yaml, to_dict
 from asit.features.extract import ExtractSettings
 from asit.features.fbank import Fbank, FbankSettings
 from asit.recipes.job_list import line
-from asit.recipes.plan import read_plan
 from asit.recipes.published import read_published
+from asit.recipes.runs_file import read_plan
 from asit.runs.finetune import Settings as FinetuneSettings
 from asit.runs.pretrain import PretrainSettings
 

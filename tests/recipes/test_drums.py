@@ -17,7 +17,7 @@ from asit.errors import AsitError
 from asit.io.debian_package import Package, read_deb
 from asit.kaldi.data_dir import DataDir
 from asit.kaldi.events import read_events
-from asit.recipes.plan import read_plan, sets
+from asit.recipes.runs_file import read_plan, sets
 
 DRUMS = Path(__file__).parents[2] / "egs/drums"
 FOLDERS = [str(Path(__file__).parents[1] / "support"), str(DRUMS / "local")]

@@ -19,7 +19,7 @@ from PIL import Image
 
 from asit.config import Options, option, parse
 from asit.errors import AsitError, command
-from asit.recipes.plan import read_plan
+from asit.recipes.runs_file import read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE, PAGE = ROOT / "docs/results.png", ROOT / "docs/results.md"

@@ -15,7 +15,7 @@ from asit.features.fbank import FbankSettings
 from asit.models import model_file
 from asit.recipes.corpus import read_corpus
 from asit.recipes.new import NewRecipeSettings, new_recipe
-from asit.recipes.plan import read_plan, sets
+from asit.recipes.runs_file import read_plan, sets
 
 TEMPLATE = str(Path(__file__).parents[3] / "egs" / "TEMPLATE")
 

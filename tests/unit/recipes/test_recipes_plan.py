@@ -11,7 +11,8 @@ from asit.config import from_dict, parse
 from asit.errors import AsitError
 from asit.models import shipped
 from asit.recipes.job_list import line, out_dirs, put_aside
-from asit.recipes.plan import COMMANDS, Settings, options_of_runs, read_plan, sets, write
+from asit.recipes.plan import COMMANDS, Settings, options_of_runs, write
+from asit.recipes.runs_file import read_plan, sets
 from asit.runs.finetune import Settings as FinetuneSettings
 from asit.runs.knn import Settings as KnnSettings
 from asit.runs.verify import Settings as VerifySettings
