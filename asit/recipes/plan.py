@@ -72,17 +72,26 @@ def options_of_runs(settings: Settings) -> dict[str, list[dict[str, Any]]]:
     if settings.first_only:
         plan = plan._replace(runs=tuple({run.task: run for run in reversed(plan.runs)}.values()), folds=plan.folds[:1])
     found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in COMMANDS}
+    given = settings.init or _shipped_alone(plan)
     for turn in turns(plan, settings.seeds):
-        init = settings.init or f"{settings.exp}/{_pretraining(settings.pool, turn)}/backbone.safetensors"
+        init = given or f"{settings.exp}/{_pretraining(settings.pool, turn)}/backbone.safetensors"
         pretrain = {"config": settings.pretrain_config, "data_dir": f"{settings.data}/{turn.name(settings.pool)}"}
         pretrain |= {"out_dir": str(Path(init).parent), "seed": turn.seed, **plan.pretrainings[turn.pretraining]}
-        if not settings.init and pretrain not in found["pretrain"]:
+        if not given and pretrain not in found["pretrain"]:
             found["pretrain"].append(pretrain)
         for run in plan.runs:
             _add(found, run, turn, init, settings, plan)
     if found["pretrain"] and not Path(settings.pretrain_config).is_file():
         raise AsitError(f"{settings.pretrain_config}: no such file; it holds the options of pretraining")
     return found
+
+
+def _shipped_alone(plan: Plan) -> str:
+    """The name of weights that ship, where no system needs a pretraining of the recipe's own: the network of random
+    weights is then that of these."""
+    systems = {system for run in plan.runs for system in run.systems}
+    of_shipped = sorted(system for system in systems if shipped_system(system))
+    return of_shipped[0].split()[0] if of_shipped and systems <= {*of_shipped, "scratch", "baseline"} else ""
 
 
 def _pretraining(pool: str, turn: Turn) -> str:

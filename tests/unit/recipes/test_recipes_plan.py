@@ -73,6 +73,19 @@ def test_weights_that_ship_are_a_system(recipe, monkeypatch, tmp_path) -> None:
         read_plan(str(recipe / "runs.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("systems", "pretrained"),
+    [("[asit-tiny, scratch, baseline]", 0), ("[scratch, baseline]", 1), ("[asit-tiny, knn]", 1), ("[asit-tiny]", 0)],
+)
+def test_nothing_is_pretrained_that_no_system_needs(recipe, systems, pretrained) -> None:
+    run = f"{{task: t, train: a, valid: v, test: c, config: finetune.yaml, systems: {systems}}}"
+    (recipe / "runs.yaml").write_text(f"runs:\n  - {run}\n")
+    found = options_of_runs(settings(recipe))
+    assert len(found["pretrain"]) == pretrained
+    wanted = "exp/pretrain_0/backbone.safetensors" if pretrained else "asit-tiny"
+    assert {job["init"] for job in found["finetune"] if "from_scratch" in job} <= {wanted}
+
+
 def test_every_test_set_is_scored(recipe) -> None:
     runs = options_of_runs(settings(recipe))
     assert [run["data_dir"] for run in runs["score"][:2]] == ["data/clean", "data/noisy"]
