@@ -19,9 +19,11 @@ from PIL import Image
 
 from asit.config import Options, option, parse
 from asit.errors import AsitError, command
+from asit.metrics.error_rate import CER, WER
 from asit.recipes.runs_file import read_plan
 
 ROOT = Path(__file__).resolve().parents[2]
+ERRORS = (CER.name, WER.name)
 PICTURE, PAGE = ROOT / "docs/results.png", ROOT / "docs/results.md"
 HEAD = """# Results
 
@@ -30,12 +32,12 @@ by speakers, kits or folds that were in no training; mean ± sample standard dev
 over the five folds). Published systems are beside ours in [egs/README.md](../egs/README.md); what to do with a corpus
 of yours is in [small_corpus.md](small_corpus.md).
 
-![Accuracy or mAP of networks with and without pretraining and of a baseline, by labelled clips](results.png)
+![Accuracy, mAP or error rate with and without pretraining and of a baseline, by labelled clips](results.png)
 
 ## What pretraining gains
 
 *Gain* is the better of the pretrained systems over random weights, with the deviations of both added as errors are; a
-gain that does not exceed it is in brackets.
+gain that does not exceed it is in brackets. Of error rates (cer) it is how many points fewer.
 """
 COST = """
 Drums lose: 1,200 updates on 31 minutes of audio, with settings that nobody has tuned for drums
@@ -131,22 +133,24 @@ def draw(found: list[Table]) -> pyplot.Figure:
     return figure
 
 
-def gain(values: dict[str, tuple[tuple[float, float] | None, ...]], place: int) -> str:
-    """The best pretrained system over random weights, with so many labels.
+def gain(values: dict[str, tuple[tuple[float, float] | None, ...]], place: int, metric: str = "accuracy") -> str:
+    """The best pretrained system over random weights, with so many labels; of error rates, how many points fewer.
 
     >>> gain({"pretrained": ((91.6, 1.3),), "asit-tiny": ((94.8, 0.9),), "from scratch": ((88.4, 3.1),)}, 0)
     '+6.4 ± 3.2'
     >>> gain({"pretrained": ((89.0, 1.0),), "from scratch": ((88.4, 3.1),)}, 0)
     '(+0.6 ± 3.3)'
+    >>> gain({"asit-tiny": ((30.1, 0.3),), "from scratch": ((37.6, 0.4),)}, 0, "cer")
+    '+7.5 ± 0.5'
     """
     tried = [values[name][place] for name in ("pretrained", "asit-tiny") if name in values and values[name][place]]
     scratch = values["from scratch"][place]
     if not tried or not scratch:
         return ""
-    best, spread = max(tried)
-    width = (spread**2 + scratch[1] ** 2) ** 0.5
-    text = f"{best - scratch[0]:+.1f} ± {width:.1f}"
-    return text if abs(best - scratch[0]) > width else f"({text})"
+    best, spread = min(tried) if metric in ERRORS else max(tried)
+    width, points = (spread**2 + scratch[1] ** 2) ** 0.5, scratch[0] - best if metric in ERRORS else best - scratch[0]
+    text = f"{points:+.1f} ± {width:.1f}"
+    return text if abs(points) > width else f"({text})"
 
 
 def cost(recipe: str) -> str:
@@ -168,7 +172,7 @@ def page(found: list[Table]) -> str:
             name = f"[{table.recipe}](../egs/{table.recipe}/README.md): {table.task}, {table.metric} in %" * (not place)
             points = [table.values[system][place] if system in table.values else None for system in columns]
             cells = [f"{point[0]:.1f} ± {point[1]:.1f}" if point else "" for point in points]
-            lines.append("| " + " | ".join([name, str(clips), *cells, gain(table.values, place)]) + " |")
+            lines.append("| " + " | ".join([name, str(clips), *cells, gain(table.values, place, table.metric)]) + " |")
     lines += [COST, "| recipe | hardware | minutes | runs | revision |", "|---|---|---|---|---|"]
     lines += [cost(recipe) for recipe in sorted({table.recipe for table in found})]
     return "\n".join(lines) + "\n"
