@@ -49,13 +49,13 @@ def get_timestamp_embeddings(audio: Tensor, model: HearModel) -> tuple[Tensor, T
     """The same -> float32 (n, t, D), and the middle of each row in milliseconds, (n, t).
 
     Raises:
-        AsitError: another shape, or sounds shorter than a frame.
+        AsitError: another shape, no sound, one shorter than a frame, or samples that are NaN.
     """
-    if audio.ndim != 2:
-        raise AsitError(f"audio: expected (sounds, samples), found {tuple(audio.shape)}")
+    if audio.ndim != 2 or not len(audio):
+        raise AsitError(f"audio: expected (sounds, samples), at least one sound, found {tuple(audio.shape)}")
     device = next(model.backbone.parameters()).device
     model.model.to(device)
-    clips = (model.model.features_of_wave(wave) for wave in audio.detach().cpu().numpy().astype(np.float32))
+    clips = (model.model.features(wave, model.sample_rate) for wave in audio)
     found = list(model.model.embeddings(clips, "frame"))
     values = torch.from_numpy(np.stack([value for value, _ in found])).to(audio.device)
     times = torch.from_numpy(np.stack([times for _, times in found]) * 1000).to(audio.device, torch.float32)

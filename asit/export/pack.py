@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -19,6 +20,8 @@ from asit.models.shipped import IN_FOLDERS, located
 from asit.recipes import record
 from asit.recipes.record import Record
 from asit.runs.model import Model
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,16 @@ def pack(settings: PackSettings) -> list[str]:
     """
     model = Model(settings.model)
     licence = settings.licence or model.metadata.get("licence", "")
+    theirs = model.metadata.get("pretraining", {}).get("licence", "")
     if not licence:
-        theirs = model.metadata.get("pretraining", {}).get("licence")
         told = f"; its backbone has {theirs}" if theirs else ""
         raise AsitError(f"{settings.model}: names no licence{told}; say yours, such as --licence apache-2.0")
+    if "-SA-" in theirs and licence.upper() != theirs.upper():
+        log.warning(
+            "%s: its backbone is under %s, which whatever is made from it keeps; the card says %s: take --licence %s, "
+            "or ask the backbone's owners",
+            *(settings.model, theirs, licence, theirs),
+        )
     source = located(settings.model)
     scores = _scores(settings.scores, Path(source).parent)
     name = os.path.basename(os.path.normpath(os.path.abspath(settings.out)))

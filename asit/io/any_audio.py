@@ -129,7 +129,10 @@ def _warn(name: str, samples: np.ndarray) -> None:
 
 
 def _of_numbers(audio: Any, channel: int | str) -> np.ndarray:
-    samples = np.asarray(audio.detach().cpu() if hasattr(audio, "detach") else audio)
+    if hasattr(audio, "detach"):  # a tensor; numpy has no bfloat16
+        audio = audio.detach().cpu()
+        audio = audio.float() if audio.is_floating_point() else audio
+    samples = np.asarray(audio)
     if samples.dtype == object or samples.ndim not in (1, 2):
         raise AsitError(
             f"expected a path or an array of samples, (samples,) or (samples, channels), found {type(audio).__name__} "

@@ -44,6 +44,14 @@ def test_a_backbone_and_its_heads(tmp_path, monkeypatch) -> None:
         packed("asit-tiny", folder)
 
 
+def test_a_licence_that_has_to_be_kept(tmp_path, caplog) -> None:
+    path = make_classifier(tmp_path / "run/model.safetensors")
+    packed(path, tmp_path / "kept", licence="CC-BY-SA-4.0")
+    assert not caplog.messages
+    packed(path, tmp_path / "other", licence="apache-2.0")
+    assert "its backbone is under CC-BY-SA-4.0, which whatever is made from it keeps" in caplog.messages[0]
+
+
 def test_the_licence_is_said_once_and_never_guessed(tmp_path) -> None:
     path = make_classifier(tmp_path / "run/model.safetensors")
     with pytest.raises(AsitError, match=r"names no licence; its backbone has CC-BY-SA-4\.0; say yours, such as --lic"):

@@ -50,5 +50,9 @@ def test_it_is_a_module_with_a_rate_that_heareval_supports(model) -> None:
 def test_what_is_refused(model) -> None:
     with pytest.raises(AsitError, match="expected \\(sounds, samples\\)"):
         hear.get_scene_embeddings(torch.zeros(16000), model)
+    with pytest.raises(AsitError, match="at least one sound"):
+        hear.get_scene_embeddings(torch.zeros(0, 16000), model)
+    with pytest.raises(AsitError, match="NaN"):
+        hear.get_scene_embeddings(torch.full((1, 16000), torch.nan), model)
     with pytest.raises(AsitError, match="no such model file"):
         hear.load_model("nothing.safetensors")

@@ -80,6 +80,8 @@ def test_audio_in_any_form_is_the_same_audio(tiny, tmp_path) -> None:
         np.testing.assert_allclose(tiny.embed(audio), expected, atol=1e-5)
     for numbers in (whole / 32768, torch.from_numpy(whole), both, both.T, whole.astype(np.int32) * 65536):
         np.testing.assert_allclose(tiny.embed(numbers, rate=RATE), expected, atol=1e-4)
+    coarse = torch.from_numpy(wave).bfloat16()
+    assert np.array_equal(tiny.embed(coarse, rate=RATE), tiny.embed(coarse.float().numpy(), rate=RATE))
     other = np.stack([whole, np.zeros_like(whole)])
     np.testing.assert_allclose(tiny.embed(other, rate=RATE, channel=0), expected, atol=1e-5)
     louder = (other.astype(np.float32) / 32768).mean(0)
