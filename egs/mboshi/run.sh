@@ -5,6 +5,7 @@
 #   ./run.sh --seeds 3                            # everything; a tiny network: hours on two processor cores
 #   ./run.sh --corpus /data/mboshi-french-parallel-corpus    # a copy that is there
 #   ./run.sh --runs conf/runs_one.yaml            # all transcripts, characters, pretrained and from scratch
+#   ./run.sh --runs conf/runs_shipped.yaml        # asit-tiny and from scratch: nothing is pretrained
 #   ./run.sh --quick true                         # every stage in about 3 minutes; its figures mean nothing
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
