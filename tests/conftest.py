@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import tarfile
 
@@ -17,6 +18,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """The same examples in every run: whether a commit passes depends on the commit. ``--hypothesis-seed=random`` (or a
     number) looks for others; what it finds becomes a test of its own."""
     settings.load_profile("same" if config.getoption("hypothesis_seed", None) is None else "search")
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a shell that runs the tests in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what they start is to end at Ctrl-C
 
 
 @pytest.fixture

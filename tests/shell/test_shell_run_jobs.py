@@ -149,8 +149,6 @@ def test_progress_is_live_and_signals_reach_the_jobs(recipe, sent, code):
         stdout=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-        # A shell that starts the tests in the background lets them inherit an ignored SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     ) as process:
         assert "kind.1: step 7/400" in next(line for line in process.stderr if line.startswith("kind."))
         os.killpg(process.pid, sent)

@@ -135,8 +135,6 @@ def test_interrupted_stage_leaves_no_record(recipe):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        # A shell that starts the tests in the background lets them inherit an ignored SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     wait_for((recipe.folder / "started").exists)
     os.killpg(process.pid, signal.SIGINT)

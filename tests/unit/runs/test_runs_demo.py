@@ -182,15 +182,20 @@ def test_what_keeps_it_from_starting(monkeypatch, address) -> None:
 def test_the_command_serves_this_machine_alone_until_it_is_interrupted() -> None:
     words = [sys.executable, "-m", "asit.bin.demo", "--model", "asit-tiny", "--port", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        said = running.stdout.readline()
-        url = re.fullmatch(r"open (http://127\.0\.0\.1:\d+/) in a browser of this machine; Ctrl-C ends it\n", said)[1]
-        assert b"asit-tiny" in ask(url)[2]
-        listening = Path(f"/proc/{running.pid}/net/tcp").read_text().split("\n")
-        port = f"{int(url.split(':')[2].rstrip('/')):04X}"
-        at = {line.split()[1] for line in listening[1:] if line and line.split()[3] == "0A" and f":{port} " in line}
-        assert at == {f"0100007F:{port}"}
-        running.send_signal(signal.SIGINT)
-        assert running.wait(30) == 0
+        try:
+            said = running.stdout.readline()
+            url = re.fullmatch(r"open (http://127\.0\.0\.1:\d+/) in a browser of this machine; Ctrl-C ends it\n", said)[
+                1
+            ]
+            assert b"asit-tiny" in ask(url)[2]
+            listening = Path(f"/proc/{running.pid}/net/tcp").read_text().split("\n")
+            port = f"{int(url.split(':')[2].rstrip('/')):04X}"
+            at = {line.split()[1] for line in listening[1:] if line and line.split()[3] == "0A" and f":{port} " in line}
+            assert at == {f"0100007F:{port}"}
+            running.send_signal(signal.SIGINT)
+            assert running.wait(30) == 0
+        finally:
+            running.kill()
         assert running.stderr.read() == ""
 
 
