@@ -29,8 +29,8 @@ HEAD = """# Results
 
 Written by `tools/dev/document_results.py` from the tables of `egs/*/RESULTS.md`, which recipes write. Each is on clips
 by speakers, kits or folds that were in no training (Mboshi: sentences never heard, by the same three speakers); mean ±
-sample standard deviation over seeds (of ESC-50 and ESC-10: over the five folds). Published systems are beside ours in [egs/README.md](../egs/README.md); what to do with a corpus
-of yours is in [small_corpus.md](small_corpus.md).
+sample standard deviation over seeds (of ESC-50 and ESC-10: over the five folds). Published systems are beside ours in
+[egs/README.md](../egs/README.md); what to do with a corpus of yours is in [small_corpus.md](small_corpus.md).
 
 ![Accuracy, mAP or error rate with and without pretraining and of a baseline, by labelled clips](results.png)
 
