@@ -13,7 +13,7 @@ from asit.kaldi.events import format_events
 from asit.runs.detection import plain
 from asit.runs.model import Model
 from asit.runs.predict import joined
-from asit.runs.recordings import RecordingSettings, heard, kaldi_names
+from asit.runs.recordings import WAV, RecordingSettings, heard, kaldi_names
 from asit.tasks.sed import Detected, EventSettings
 from asit.train.distributed import pick_device
 
@@ -26,12 +26,7 @@ class Settings(Options):
     """Tell what is heard when in recordings: a line for each event."""
 
     model: str = option(REQUIRED, "model.safetensors of asit-finetune with --task sed")
-    wav: tuple[str, ...] = option(
-        REQUIRED,
-        "audio files of any rate and number of channels; folders, with all audio below them; .txt lists of files; "
-        "Kaldi's wav.scp; -: standard input",
-        positional=True,
-    )
+    wav: tuple[str, ...] = option(REQUIRED, WAV, positional=True)
     format: str = option(
         "tsv",
         "tsv and csv: recording, start, end, class, probability, a recording without an event has no line; audacity: "

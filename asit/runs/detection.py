@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +17,9 @@ from asit.metrics.intervals import ratio_interval
 from asit.models.sequence import SequenceNetwork
 from asit.models.trained import FrontEnd, TrainedModel
 from asit.recipes import record
-from asit.recipes.provenance import provenance
 from asit.recipes.record import Record
 from asit.runs.confusion import write_csv
-from asit.runs.sequences import outputs
+from asit.runs.sequences import outputs, scored
 from asit.tasks.sed import EVENT_F1, THRESHOLDS, Detected, EventSettings, Task
 
 COUNTED = ("right", "false_alarms", "missed")
@@ -95,18 +93,9 @@ def evaluate(
     found = events(model.classifier, task, data.whole(), model.front_end, settings)
     counted = task.counts(found, data.events)
     parts = {name: f1_parts(rows.sum(axis=1)) for name, rows in counted.items()}  # of each utterance
-    result = Record(
-        tags=tags,
-        metric=task.metrics[0].name,
-        metrics={name: f1(rows) for name, rows in counted.items()},
-        intervals={name: list(ratio_interval(*pair)) for name, pair in parts.items()},
-        declared=task.metrics,
-        clips=len(data),
-        expected=data.expected,
-        train_clips=int(model.metadata.get("train_clips", 0)),
-        seconds=time.monotonic() - began,
-        provenance=provenance(),
-    )
+    values = {name: f1(rows) for name, rows in counted.items()}
+    intervals = {name: ratio_interval(*pair) for name, pair in parts.items()}
+    result = scored(model, data, values, intervals, tags, began)
     folder = Path(out_dir)
     write_events(folder / NAME, {utt: plain(some) for utt, some in zip(data.utts, found, strict=True)})
     of_events = counted[EVENT_F1.name]

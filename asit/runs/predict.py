@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from asit.config import REQUIRED, Options, group, option
 from asit.io.any_audio import sources
 from asit.runs.model import Model, Segment
-from asit.runs.recordings import RecordingSettings, heard
+from asit.runs.recordings import WAV, RecordingSettings, heard
 from asit.runs.windows import WindowSettings
 from asit.train.distributed import pick_device
 
@@ -24,12 +24,7 @@ class Settings(Options):
     """Classify recordings: for each its best classes, of all of it or stretch by stretch."""
 
     model: str = option(REQUIRED, "model.safetensors of asit-finetune")
-    wav: tuple[str, ...] = option(
-        REQUIRED,
-        "audio files of any rate and number of channels; folders, with all audio below them; .txt lists of files; "
-        "Kaldi's wav.scp; -: standard input",
-        positional=True,
-    )
+    wav: tuple[str, ...] = option(REQUIRED, WAV, positional=True)
     top_k: int = option(5, "number of classes shown for each", least=1)
     segments: float = option(0.0, "seconds of a stretch that is classified by itself; 0: the whole recording", least=0)
     format: str = option(

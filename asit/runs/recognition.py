@@ -3,12 +3,8 @@ units."""
 
 from __future__ import annotations
 
-import csv
-import io
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.special import log_softmax
@@ -20,9 +16,9 @@ from asit.metrics.error_rate import CER, KINDS, WER, counts, interval, rate
 from asit.models.sequence import SequenceNetwork
 from asit.models.trained import FrontEnd, TrainedModel
 from asit.recipes import record
-from asit.recipes.provenance import provenance
 from asit.recipes.record import Record
-from asit.runs.sequences import outputs
+from asit.runs.confusion import write_csv
+from asit.runs.sequences import outputs, scored
 from asit.tasks.ctc import Task
 
 UNITS = {CER: "characters", WER: "words"}
@@ -52,24 +48,17 @@ def evaluate(
     """
     found = transcripts(model.classifier, model.task, data.whole(), model.front_end, beam)
     counted = {metric: counts(data.texts, found, unit) for metric, unit in UNITS.items()}
-    result = Record(
-        tags=tags,
-        metric=model.task.metrics[0].name,
-        metrics={metric.name: rate(rows) for metric, rows in counted.items()},
-        intervals={metric.name: list(interval(rows)) for metric, rows in counted.items()},
-        declared=model.task.metrics,
-        clips=len(data),
-        expected=data.expected,
-        train_clips=int(model.metadata.get("train_clips", 0)),
-        seconds=time.monotonic() - began,
-        provenance=provenance(),
-    )
+    values = {metric.name: rate(rows) for metric, rows in counted.items()}
+    intervals = {metric.name: interval(rows) for metric, rows in counted.items()}
+    result = scored(model, data, values, intervals, tags, began)
     folder = Path(out_dir)
     write_table(folder / "text", dict(zip(data.utts, found, strict=True)))
     for name, texts in (("ref", data.texts), ("hyp", found)):
         lines = (trn_line(utt, text) for utt, text in zip(data.utts, texts, strict=True))
         write_text(folder / f"{name}.trn", "".join(f"{line}\n" for line in lines))
-    write_text(folder / "per_utterance.csv", _per_utterance(data.utts, counted))
+    head = ["utt", *(f"{UNITS[metric]}_{kind}" for metric in counted for kind in KINDS)]
+    rows = [[utt, *(int(n) for of in counted.values() for n in of[i])] for i, utt in enumerate(data.utts)]
+    write_csv(folder / "per_utterance.csv", head, rows)
     record.save(folder / record.NAME, result)
     return result
 
@@ -77,13 +66,3 @@ def evaluate(
 def trn_line(utt: str, text: str) -> str:
     """An utterance in sclite's form ``trn``."""
     return f"{text} ({utt})".lstrip()
-
-
-def _per_utterance(utts: Sequence[str], counted: dict[Any, np.ndarray]) -> str:
-    """For each utterance the counts of words and of characters."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["utt", *(f"{UNITS[metric]}_{kind}" for metric in counted for kind in KINDS)])
-    for i, utt in enumerate(utts):
-        writer.writerow([utt, *(int(n) for rows in counted.values() for n in rows[i])])
-    return text.getvalue()

@@ -18,6 +18,11 @@ from asit.runs.model import Model
 
 log = logging.getLogger(__name__)
 
+WAV = (
+    "audio files of any rate and number of channels; folders, with all audio below them; .txt lists of files; "
+    "Kaldi's wav.scp; -: standard input"
+)  # what commands say of their recordings
+
 
 @dataclass(frozen=True)
 class RecordingSettings(Options):

@@ -1,17 +1,21 @@
-"""Whole utterances through a network that answers at every time step, in batches.
+"""Whole utterances through a network that answers at every time step, in batches, and the record of their scores.
 
 T frames, F mel bins, N time steps, K outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 
+from asit.data.utterances import Utterances
 from asit.models.sequence import SequenceNetwork
-from asit.models.trained import FrontEnd
+from asit.models.trained import FrontEnd, TrainedModel
+from asit.recipes.provenance import provenance
+from asit.recipes.record import Record
 
 FRAMES_AT_ONCE = 20_000  # padding included; a longer utterance is alone
 
@@ -39,3 +43,30 @@ def _batch(network: SequenceNetwork, feats: Sequence[np.ndarray], front_end: Fro
     logits, steps = network(x.to(device), lengths.to(device))
     found = logits.float().cpu().numpy()
     return (one[:count] for one, count in zip(found, steps.tolist(), strict=True))
+
+
+def scored(
+    model: TrainedModel,
+    data: Utterances,
+    metrics: Mapping[str, float],
+    intervals: Mapping[str, Sequence[float]],
+    tags: dict[str, str],
+    began: float,
+) -> Record:
+    """The record of the values of a task's metrics and their 95 % intervals.
+
+    Args:
+        began: ``time.monotonic()`` at the start of the command.
+    """
+    return Record(
+        tags=tags,
+        metric=model.task.metrics[0].name,
+        metrics=dict(metrics),
+        intervals={name: list(ends) for name, ends in intervals.items()},
+        declared=model.task.metrics,
+        clips=len(data),
+        expected=data.expected,
+        train_clips=int(model.metadata.get("train_clips", 0)),
+        seconds=time.monotonic() - began,
+        provenance=provenance(),
+    )

@@ -10,7 +10,7 @@ from asit.config import REQUIRED, Options, group, option
 from asit.io.any_audio import sources
 from asit.runs.model import Model
 from asit.runs.recognition import trn_line
-from asit.runs.recordings import RecordingSettings, heard, kaldi_names
+from asit.runs.recordings import WAV, RecordingSettings, heard, kaldi_names
 from asit.tasks.ctc import DecodingSettings
 from asit.train.distributed import pick_device
 
@@ -22,12 +22,7 @@ class Settings(Options):
     """Transcribe recordings: a line for each."""
 
     model: str = option(REQUIRED, "model.safetensors of asit-finetune with --task ctc")
-    wav: tuple[str, ...] = option(
-        REQUIRED,
-        "audio files of any rate and number of channels; folders, with all audio below them; .txt lists of files; "
-        "Kaldi's wav.scp; -: standard input",
-        positional=True,
-    )
+    wav: tuple[str, ...] = option(REQUIRED, WAV, positional=True)
     format: str = option(
         "tsv",
         "tsv: name, tab, words; text: Kaldi's table, whose names have no white space; trn: sclite's; jsonl",

@@ -33,25 +33,21 @@ def make_classifier(path: Path, init: str = "asit-tiny", spread: float = 1.0, **
 
 def make_recogniser(path: Path) -> str:
     """asit-tiny with a head drawn at random: its words mean nothing, but they depend on what it hears."""
-    torch.manual_seed(0)
-    backbone = load_backbone("asit-tiny", from_scratch=False, drop_path=0.0, crop_frames=0)
-    task = ctc.Task(ctc.Settings(), ["<blank>", "<unk>", "\u2581", *"abcdefgh"])
-    network = task.network(backbone.module, HeadSettings())
-    torch.nn.init.normal_(network.head.weight)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_model(str(path), network, backbone, task, "ctc", tags={}, facts={})
-    return str(path)
+    return _over_time(path, ctc.Task(ctc.Settings(), ["<blank>", "<unk>", "\u2581", *"abcdefgh"]), 1.0)
 
 
 def make_detector(path: Path) -> str:
     """asit-tiny with a head drawn at random: its events mean nothing, but they depend on what it hears."""
+    return _over_time(path, sed.Task(sed.Settings(), ["high", "low", "mid"]), 0.3)
+
+
+def _over_time(path: Path, task: Any, spread: float) -> str:
     torch.manual_seed(0)
     backbone = load_backbone("asit-tiny", from_scratch=False, drop_path=0.0, crop_frames=0)
-    task = sed.Task(sed.Settings(), ["high", "low", "mid"])
     network = task.network(backbone.module, HeadSettings())
-    torch.nn.init.normal_(network.head.weight, std=0.3)
+    torch.nn.init.normal_(network.head.weight, std=spread)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_model(str(path), network, backbone, task, "sed", tags={}, facts={})
+    save_model(str(path), network, backbone, task, task.name, tags={}, facts={})
     return str(path)
 
 

@@ -1,21 +1,21 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
-import yaml
 
-from asit.config import to_dict
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+from utterance_dirs import MELS, write_utterances
+
 from asit.data.annotations import Annotations, active
 from asit.data.utterances import LeaveOutSettings, collate_utterances
 from asit.errors import AsitError
-from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.kaldi.ark import ArkWriter
-from asit.kaldi.data_dir import write_data_dir
 from asit.kaldi.events import Event, write_events
-from asit.kaldi.table import write_table
 
-MELS, STATS, LABELS = 8, Stats(-4.0, 4.0, 1000), ["cat", "dog"]
+STATS, LABELS = Stats(-4.0, 4.0, 1000), ["cat", "dog"]
 EVENTS = {
     "s-1": [Event(0.0, 0.2, "dog"), Event(0.1, 0.4, "cat")],
     "s-2": [],
@@ -25,16 +25,9 @@ FRAMES = {"s-1": 40, "s-2": 21, "s-3": 60}
 
 
 def data_dir(path, events=EVENTS, frames=FRAMES):
-    write_data_dir(path, {"utt2spk": dict.fromkeys(sorted({*events, *frames}), "s")})
+    made = write_utterances(path, events, frames)
     write_events(path / "events", events)
-    random = np.random.default_rng(0)
-    with ArkWriter(path / "f.ark", path / "feats.scp") as writer:
-        for utt, length in frames.items():
-            writer.write(utt, random.standard_normal((length, MELS)).astype(np.float32))
-    write_table(path / "utt2num_frames", {utt: str(length) for utt, length in frames.items()})
-    (path / "conf").mkdir()
-    (path / "conf/fbank.yaml").write_text(yaml.safe_dump(to_dict(FbankSettings(num_mel_bins=MELS))))
-    return str(path)
+    return made
 
 
 def test_a_target_says_what_is_heard_in_each_step(tmp_path):

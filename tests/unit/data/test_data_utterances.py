@@ -1,23 +1,24 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-import yaml
 
-from asit.config import to_dict
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+from utterance_dirs import MELS, write_utterances
+
 from asit.data.tokens import BLANK, Tokens
 from asit.data.transcripts import Transcripts, steps_needed
 from asit.data.utterances import LeaveOutSettings, collate_utterances
 from asit.errors import AsitError
-from asit.features.fbank import FbankSettings
 from asit.features.stats import Stats
-from asit.kaldi.ark import ArkWriter
 from asit.kaldi.data_dir import write_data_dir
 from asit.kaldi.table import write_table
 from asit.runs.tokens import TokenSettings, train
 
-MELS = 8
 STATS = Stats(-4.0, 4.0, 1000)
 TEXT = {"s-1": "ba ba", "s-2": "abba", "s-3": "a b  a", "s-4": "bab"}
 FRAMES = {"s-1": 40, "s-2": 33, "s-3": 60, "s-4": 21}
@@ -25,16 +26,9 @@ ALL = LeaveOutSettings(max_left_out=0.9)
 
 
 def data_dir(path, text=TEXT, frames=FRAMES):
-    write_data_dir(path, {"utt2spk": dict.fromkeys(sorted({*text, *frames}), "s")})
+    made = write_utterances(path, text, frames)
     write_table(path / "text", text)
-    random = np.random.default_rng(0)
-    with ArkWriter(path / "f.ark", path / "feats.scp") as writer:
-        for utt, length in frames.items():
-            writer.write(utt, random.standard_normal((length, MELS)).astype(np.float32))
-    write_table(path / "utt2num_frames", {utt: str(length) for utt, length in frames.items()})
-    (path / "conf").mkdir()
-    (path / "conf/fbank.yaml").write_text(yaml.safe_dump(to_dict(FbankSettings(num_mel_bins=MELS))))
-    return str(path)
+    return made
 
 
 @pytest.fixture
