@@ -26,7 +26,7 @@ lint=0
 tools/dev/lint.sh || lint=$?
 log "Running the tests in $cores processes (up to 10 minutes)"
 tests=0
-python -m pytest -q -n "$cores" --dist worksteal --ignore=tests/cluster ${arguments[@]+"${arguments[@]}"} || tests=$?
+python -m pytest -q -n "$cores" --dist loadgroup --ignore=tests/cluster ${arguments[@]+"${arguments[@]}"} || tests=$?
 if $cluster; then # one after the other: they share the daemons that they start
     log "Running the tests on real schedulers (about 5 minutes)"
     python -m pytest -q -rs tests/cluster || tests=$?
