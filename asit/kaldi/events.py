@@ -16,6 +16,7 @@ from asit.kaldi.table import cut, read_table, read_text, write_table
 
 NAME = "events"
 SHORTEST = 0.001  # seconds: times are written to this
+MOST_BEYOND = 1.0  # seconds that an event may end after its utterance: times that were rounded up
 
 
 class Event(NamedTuple):
@@ -114,6 +115,8 @@ def problems(path: str, labels: Collection[str], seconds: Mapping[str, float] | 
             yield f"{where}: label '{excerpt(event.label)}' is not in labels.txt: {nearest(event.label, labels)}"
         elif seconds and event.start >= seconds.get(utt, event.end):
             yield f"{where}: starts at {event.start:g} s, the utterance ends at {seconds[utt]:.3f} s; correct the times"
+        elif seconds and event.end > seconds.get(utt, event.end) + MOST_BEYOND:
+            yield f"{where}: ends at {event.end:g} s, the utterance ends at {seconds[utt]:.3f} s; correct the times"
     busy = {utt for utt, event in first if event}
     for utt, number in nothing.items():
         if utt in busy:

@@ -176,4 +176,9 @@ def _label_tracks(folder: Path, labels: Labels) -> Iterator[Line]:
                 continue
             if len(words) != 3:
                 raise AsitError(f"{where}: expected start, end and label, separated by tabs, found '{excerpt(line)}'")
+            if words[0] == words[1]:
+                raise AsitError(
+                    f"{where}: a label of a point, {excerpt(words[0])} s, which has no duration; select in Audacity "
+                    "how long it is heard, or write the end into the second column"
+                )
             yield Line(track.stem, _event(*words, labels, where), where)

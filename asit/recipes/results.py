@@ -193,10 +193,10 @@ def _caption(metric: Metric, runs: list[Record], cells: dict, rows: list[str], s
     elif ends := [run.intervals[metric.name] for run in runs if metric.name in run.intervals]:
         kind, widths = "bootstrap over utterances", [(high - low) / 2 for low, high in ends if not math.isnan(low)]
     if widths:
+        shown = dict.fromkeys(f"± {metric.number(width)}" for width in (min(widths), max(widths)))
         text += (
-            f" The test set's size alone leaves an uncertainty (95 %, {kind}) of ± {metric.number(min(widths))} "
-            f"to ± {metric.number(max(widths))} points on a single value, which the deviation over "
-            f"{_repeated(runs, settings)} does not contain."
+            f" The test set's size alone leaves an uncertainty (95 %, {kind}) of {' to '.join(shown)} points on a "
+            f"single value, which the deviation over {_repeated(runs, settings)} does not contain."
         )
     return text
 

@@ -13,7 +13,7 @@ from asit.kaldi.events import format_events
 from asit.runs.detection import plain
 from asit.runs.model import Model
 from asit.runs.predict import joined
-from asit.runs.recordings import WAV, RecordingSettings, heard, kaldi_names
+from asit.runs.recordings import WAV, RecordingSettings, check_names, heard
 from asit.tasks.sed import Detected, EventSettings
 from asit.train.distributed import pick_device
 
@@ -52,8 +52,7 @@ def detect(settings: Settings, failed: list[str] | None = None) -> Iterator[str]
     recordings = sources(settings.wav)
     model = Model(settings.model, pick_device(settings.ngpu))
     model.events_of([])  # says what a model of another kind is for
-    if settings.format == "events":
-        kaldi_names(recordings, "events")
+    check_names(recordings, settings.format)
     if settings.format == "audacity" and len(recordings) != 1:
         raise AsitError(
             f"--format audacity: expected one recording, found {len(recordings)}; a label track does not name its "

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from asit.config import REQUIRED, Options, group, option
 from asit.io.any_audio import sources
 from asit.runs.model import Model, Segment
-from asit.runs.recordings import WAV, RecordingSettings, heard
+from asit.runs.recordings import WAV, RecordingSettings, check_names, heard
 from asit.runs.windows import WindowSettings
 from asit.train.distributed import pick_device
 
@@ -44,12 +44,14 @@ def predict(settings: Settings, failed: list[str] | None = None) -> Iterator[str
         failed: see :func:`asit.runs.recordings.heard`.
 
     Raises:
-        AsitError: from the model file, a list of recordings, or a recording; stretches shorter than a frame.
+        AsitError: from the model file, a list of recordings, or a recording; stretches shorter than a frame; a name
+            that the format cannot hold.
     """
     recordings = sources(settings.wav)
     model = Model(settings.model, pick_device(settings.ngpu))
     if model.task is None or model.task.table != "utt2label":
         model.classify([])  # says what a model of another kind is for
+    check_names(recordings, settings.format)
     if settings.format == "csv":
         yield joined(_columns(settings))
     for source, feats, seconds in heard(recordings, settings.recordings, model, failed):

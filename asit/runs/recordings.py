@@ -17,6 +17,7 @@ from asit.io.audio import channel_of
 from asit.runs.model import Model
 
 log = logging.getLogger(__name__)
+KALDI_TABLES = ("text", "events")  # formats of asit-transcribe and asit-detect
 
 WAV = (
     "audio files of any rate and number of channels; folders, with all audio below them; .txt lists of files; "
@@ -79,17 +80,22 @@ def heard(
         report_failed(failed)
 
 
-def kaldi_names(sources: Sequence[Source], table: str) -> None:
-    """Refuse names that a Kaldi table cannot hold.
+def check_names(sources: Sequence[Source], form: str) -> None:
+    """Refuse names that the lines of a format cannot hold: white space in Kaldi's, tabs and line breaks in tsv.
 
     Raises:
         AsitError: naming the first one.
     """
     for source in sources:
-        if len(source.name.split()) != 1:
+        if form in KALDI_TABLES and len(source.name.split()) != 1:
             raise AsitError(
-                f"{excerpt(source.name)}: white space in a name, which Kaldi's {table} cannot hold; rename it, or take "
+                f"{excerpt(source.name)}: white space in a name, which Kaldi's {form} cannot hold; rename it, or take "
                 "--format tsv"
+            )
+        if form == "tsv" and ("\t" in source.name or len(source.name.splitlines()) > 1):
+            raise AsitError(
+                f"{excerpt(source.name)}: a tab or line break in a name, which a line of tsv cannot hold; rename it, "
+                "or take --format jsonl"
             )
 
 

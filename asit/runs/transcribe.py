@@ -10,7 +10,7 @@ from asit.config import REQUIRED, Options, group, option
 from asit.io.any_audio import sources
 from asit.runs.model import Model
 from asit.runs.recognition import trn_line
-from asit.runs.recordings import WAV, RecordingSettings, heard, kaldi_names
+from asit.runs.recordings import WAV, RecordingSettings, check_names, heard
 from asit.tasks.ctc import DecodingSettings
 from asit.train.distributed import pick_device
 
@@ -46,8 +46,7 @@ def transcribe(settings: Settings, failed: list[str] | None = None) -> Iterator[
     recordings = sources(settings.wav)
     model = Model(settings.model, pick_device(settings.ngpu))
     model.transcripts([])  # says what a model of another kind is for
-    if settings.format == "text":
-        kaldi_names(recordings, "text")
+    check_names(recordings, settings.format)
     for source, feats, seconds in heard(recordings, settings.recordings, model, failed):
         yield _line(settings.format, source.name, model.transcripts([feats], settings.decoding.beam)[0], seconds)
 

@@ -57,6 +57,7 @@ def test_an_event_a_line_and_back(made, tmp_path):
         ("s-2 -", "s-2 -\ns-2 -", "events:5: 's-2': '-' is there already, on line 4; remove one"),
         ("0.500 0.750 dog", "0.1 1 cat", "events:3: 's-1': '0.1 1 cat' is there already, on line 2; remove one"),
         ("0.125 2.000 cat", "2.5 2.6 cat", "events:5: 's-3': starts at 2.5 s, the utterance ends at 2.500 s"),
+        ("0.125 2.000 cat", "0.1 3.6 cat", "events:5: 's-3': ends at 3.6 s, the utterance ends at 2.500 s"),
         ("s-2 -\n", "", "events: utterance 's-2' of utt2spk is missing; add its line"),
         ("s-2 -", "s-20 -", "events:4: 's-20': no such utterance in utt2spk"),
         ("s-2 -\n", "s-2 -\ns-1 1 2 cat\n", "events:5: 's-1' is there already, on line 1"),

@@ -235,9 +235,9 @@ def test_a_further_metric_and_what_the_bootstrap_leaves_uncertain(tmp_path):
         record.save(tmp_path / system / "metrics.json", run)
     text = lay_out(tmp_path, also=("wer",))
     head, _, below = text.partition("\n### wer\n")
-    assert "uncertainty (95 %, bootstrap over utterances) of ± 2.5 to ± 2.5 points" in head
+    assert "uncertainty (95 %, bootstrap over utterances) of ± 2.5 points on a single value" in head
     assert cells(head, "pretrained") == ["20.0 (1)"]
-    assert "± 5.0 to ± 5.0 points" in below
+    assert "of ± 5.0 points" in below
     assert cells(below, "pretrained") == ["55.0 (1)"]
     with pytest.raises(AsitError, match="table 'words': expected the metric 'per', found cer, wer; see --also"):
         lay_out(tmp_path, also=("per",))

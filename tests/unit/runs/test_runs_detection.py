@@ -243,11 +243,17 @@ def test_any_audio_in_every_form(detector, audio):
     assert [event["class"] for event in found_json["events"]] == [event.label for event in found[2]]
 
 
-def test_what_a_form_cannot_hold_and_models_of_another_kind(detector, audio):
+def test_what_a_form_cannot_hold_and_models_of_another_kind(detector, audio, tmp_path):
     with pytest.raises(AsitError, match=r"--format audacity: expected one recording, found 3.*--format csv"):
         lines(detector, audio, format="audacity")
     with pytest.raises(AsitError, match=r"a b\.wav: white space in a name, which Kaldi's events cannot hold"):
         lines(detector, audio / "a b.wav", format="events")
+    shutil.copy(audio / "c.flac", tmp_path / "c\tx.flac")
+    with pytest.raises(
+        AsitError, match=r"a tab or line break in a name, which a line of tsv cannot hold.*--format jsonl"
+    ):
+        lines(detector, tmp_path)
+    assert len(lines(detector, tmp_path, format="jsonl")) == 1
     with pytest.raises(AsitError, match="asit-tiny: not trained on events; give a model of asit-finetune --task sed"):
         lines("asit-tiny", audio / "c.flac")
     with pytest.raises(AsitError, match=r"trained on events, which have times; asit-detect or events\(\) gives them"):
@@ -372,5 +378,10 @@ def test_label_tracks_that_are_none(unlabelled, tmp_path):
     (tmp_path / "tracks/c.txt").write_text("0.1\t0.5\tdog\n\\\t100\t900\n0.6 0.7 dog\n")
     with pytest.raises(
         AsitError, match=r"c\.txt:3: expected start, end and label, separated by tabs, found '0\.6 0\.7 d"
+    ):
+        import_events(wanted)
+    (tmp_path / "tracks/c.txt").write_text("0.1\t0.1\tdog\n")
+    with pytest.raises(
+        AsitError, match=r"c\.txt:1: a label of a point, 0\.1 s, which has no duration; select in Audacity"
     ):
         import_events(wanted)
