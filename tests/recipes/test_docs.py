@@ -175,6 +175,13 @@ def test_picture_and_page_of_the_results_are_up_to_date() -> None:
     assert results.PAGE.read_text(encoding="utf-8") == results.page(results.all_tables())
 
 
+def test_picture_and_page_of_the_ablations_are_up_to_date() -> None:
+    ablations = load(ROOT / "tools/dev/document_ablations.py")
+    found = ablations.all_tables()
+    assert Image.open(ablations.PICTURE).text["Description"] == repr(found), "run tools/dev/document_ablations.py"
+    assert ablations.PAGE.read_text(encoding="utf-8") == ablations.page(found)
+
+
 def test_the_picture_takes_the_tables_as_they_are_written() -> None:
     text = """# x: results
 
