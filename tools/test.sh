@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run all tests: form of the code, then unit, contract, golden, shell and recipe tests. Makes its environment by itself
-# (2-4 minutes the first time); the tests themselves take up to 10 minutes on two cores.
+# (2-4 minutes the first time); the tests themselves take about 15 minutes on two cores.
 #   tools/test.sh                       everything but the cluster tests
 #   tools/test.sh --cluster             also these: they start Slurm and Grid Engine on this machine (about 5 minutes);
 #                                       those whose packages are missing are skipped and say so, see
@@ -24,7 +24,7 @@ cores=$(python -c 'import os; print(min(4, len(os.sched_getaffinity(0)) if hasat
 log "Checking the form of the code (about 10 seconds)"
 lint=0
 tools/dev/lint.sh || lint=$?
-log "Running the tests in $cores processes (up to 10 minutes)"
+log "Running the tests in $cores processes (about 15 minutes)"
 tests=0
 python -m pytest -q -n "$cores" --dist loadgroup --ignore=tests/cluster ${arguments[@]+"${arguments[@]}"} || tests=$?
 if $cluster; then # one after the other: they share the daemons that they start
