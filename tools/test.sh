@@ -26,7 +26,8 @@ lint=0
 tools/dev/lint.sh || lint=$?
 log "Running the tests in $cores processes (about 15 minutes)"
 tests=0
-python -m pytest -q -n "$cores" --dist loadgroup --ignore=tests/cluster ${arguments[@]+"${arguments[@]}"} || tests=$?
+# A file goes to one process, which runs its recipe once; in the order of the folders, the long ones come first.
+python -m pytest -q -n "$cores" --dist loadfile --no-loadscope-reorder --ignore=tests/cluster ${arguments[@]+"${arguments[@]}"} || tests=$?
 if $cluster; then # one after the other: they share the daemons that they start
     log "Running the tests on real schedulers (about 5 minutes)"
     python -m pytest -q -rs tests/cluster || tests=$?
