@@ -141,6 +141,10 @@ def _add(
         for test, tag in tests.items() if not run.trials else ():
             score = {"model": f"{out}/model.safetensors", "data_dir": f"{settings.data}/{test}"}
             found["score"].append({**score, "out_dir": f"{out}/{test}", "tags": tag})
+            for name, options in (run.decodings or {}).items():
+                place = {"out_dir": f"{out}/{test}_{folder_name(name)}", "tags": [*tag, f"task={run.task}, {name}"]}
+                more = {key: turn.name(str(value)).replace("{train}", train) for key, value in options.items()}
+                found["score"].append({**score, **place, **more})
 
 
 def write(settings: Settings) -> dict[str, int]:

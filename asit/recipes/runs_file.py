@@ -41,6 +41,8 @@ class Run:
     """One entry of ``runs``. In the names of sets, {seed}, {draw} and {fold} are replaced.
 
     ``trials``: lists below --data; the test set is then scored by asit-verify, once with each list.
+    ``decodings``: name -> options of asit-evaluate, where {train} is the training set's folder: the test sets are
+    scored once more with each, in a table called "<task>, <name>".
     """
 
     task: str
@@ -51,6 +53,7 @@ class Run:
     labels: str = "all"
     systems: tuple[str, ...] = ("pretrained", "scratch", "baseline")
     trials: tuple[str, ...] = ()
+    decodings: dict[str, dict[str, Any]] | None = None
 
     @property
     def name(self) -> str:
@@ -142,10 +145,15 @@ def read_plan(path: str) -> Plan:
 
 
 def _run(row: dict[str, Any], where: str) -> Run:
+    as_they_are = {name: value for name, value in row.items() if name == "decodings"}
     texts = {
         name: _words(value) if name in ("test", "systems", "trials") else str(value) for name, value in row.items()
     }
-    run = entry(Run, texts, where)
+    run = entry(Run, texts | as_they_are, where)
+    decodings = run.decodings
+    if decodings is not None and not (isinstance(decodings, dict) and all(map(_is_options, decodings.values()))):
+        example = "decodings: {language model: {beam: 10, lm: '{train}/lm.arpa'}}"
+        raise AsitError(f"{where}: expected names with options of asit-evaluate, as in {example}, found {decodings!r}")
     for system in run.systems:
         if system not in SYSTEMS and not shipped_system(system):
             raise AsitError(f"{where}: unknown system '{system}': {nearest(system, SYSTEMS)}")
@@ -169,6 +177,10 @@ def shipped_system(system: str) -> tuple[str, dict[str, Any]] | None:
         return None
     name, options = FINETUNED[kind] if kind else ("", {})
     return f"{name} of {weights}" if kind else weights, {"init": weights, **options}
+
+
+def _is_options(value: Any) -> bool:
+    return isinstance(value, dict) and not {"model", "data_dir", "out_dir", "tags"}.intersection(value)
 
 
 def _words(value: Any) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from asit.features.picture import data_uri, png
 from asit.io.audio import MIX, audio_info, range_problem, read_audio
 from asit.runs.model import Model
 from asit.runs.plots import figure_of
+from asit.tasks.ctc import DecodingSettings
 from asit.train.distributed import pick_device
 
 HOST = "127.0.0.1"  # what is said into a microphone is nobody else's business
@@ -143,7 +144,7 @@ def findings(model: Model, data: bytes, name: str) -> Iterator[dict[str, Any]]:
         yield {"error": f"{name}: {problem}"}
     over_time: list[str] = []
     if model.learned_from == "text":
-        yield {"transcript": model.transcripts([feats])[0]}
+        yield {"transcript": model.transcripts([feats], model.decoder(DecodingSettings()))[0]}
     elif model.learned_from == "events":
         yield {"events": model.events_of([feats])[0]}
     elif model.labels:

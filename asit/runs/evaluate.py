@@ -62,7 +62,7 @@ def evaluate(settings: Settings) -> Record:
     most = settings.clips.max_missing
     if model.task.table == "text":
         data = Transcripts(settings.data_dir, model.front_end.stats, most)
-        result = recognition.evaluate(model, data, settings.out_dir, tags, settings.decoding.beam, began)
+        result = recognition.evaluate(model, data, settings.out_dir, tags, settings.decoding, began)
         write_missing(Path(settings.out_dir), data.missing)
         return result
     if model.task.table == "events":

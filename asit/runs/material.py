@@ -22,6 +22,7 @@ from asit.kaldi.data_dir import DataDir
 from asit.kaldi.table import write_table
 from asit.models.trained import Backbone
 from asit.runs import detection, recognition, windows
+from asit.tasks.ctc import DecodingSettings
 from asit.tasks.finetuner import FineTuner
 from asit.tasks.sequence_tuner import SequenceTuner
 
@@ -134,8 +135,9 @@ class Transcribed(Sequences):
     def measure(self, network: nn.Module) -> dict[str, float]:
         """See :class:`LabelledClips`; decoded unit by unit, without a beam."""
         data = self.sets["valid"]
+        decode = self.task.decoder(DecodingSettings())
         return self.task.measure(
-            recognition.transcripts(network, self.task, data.whole(), self.backbone.front_end), data.texts
+            recognition.transcripts(network, decode, data.whole(), self.backbone.front_end), data.texts
         )
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from asit.config import from_dict
 from asit.errors import AsitError
 from asit.features.picture import save
 from asit.layers.attention import Attention
@@ -83,24 +84,33 @@ class Model(Listener):
         return [self._ranked(row, top_k) for row in self._scores(clips, scoring)]
 
     def transcribe(
-        self, audio: Audio, rate: int | None = None, *, channel: int | str | None = None, beam: int = 1
+        self, audio: Audio, rate: int | None = None, *, channel: int | str | None = None, **decoding: Any
     ) -> Any:
         """What is said in a recording of any length, a string.
 
         Args:
-            beam: prefixes kept while decoding; 1: the best unit of each time step.
+            decoding: fields of :class:`asit.tasks.ctc.DecodingSettings`, such as ``beam=10, lm="lm.arpa"``.
 
         Raises:
             AsitError: a model that was not trained on transcripts, or audio that cannot be read.
         """
-        found = self.transcripts(self.clips_of(audio, rate, channel), beam)
+        decode = self.decoder(from_dict(DecodingSettings, decoding))
+        found = self.transcripts(self.clips_of(audio, rate, channel), decode)
         return found if is_many(audio) else found[0]
 
-    def transcripts(self, clips: Iterable[np.ndarray], beam: int = 1) -> list[str]:
+    def transcripts(self, clips: Iterable[np.ndarray], decode: Callable[[np.ndarray], str]) -> list[str]:
         """:meth:`transcribe` of log-mel features (T, F), clip by clip."""
+        return recognition.transcripts(self.network, decode, clips, self.front_end)
+
+    def decoder(self, settings: DecodingSettings) -> Callable[[np.ndarray], str]:
+        """What makes text of the network's outputs, for :meth:`transcripts`.
+
+        Raises:
+            AsitError: a model that was not trained on transcripts, or a language model that does not fit it.
+        """
         if self.learned_from != "text":
             raise AsitError(f"{self.path}: not trained on transcripts; give a model of asit-finetune --task ctc")
-        return recognition.transcripts(self.network, self.task, clips, self.front_end, DecodingSettings(beam).beam)
+        return self.task.decoder(settings)
 
     def events(
         self,

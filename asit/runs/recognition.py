@@ -3,7 +3,7 @@ units."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from asit.recipes import record
 from asit.recipes.record import Record
 from asit.runs.confusion import write_csv
 from asit.runs.sequences import outputs, scored
-from asit.tasks.ctc import Task
+from asit.tasks.ctc import DecodingSettings
 
 UNITS = {CER: "characters", WER: "words"}
 
@@ -32,21 +32,26 @@ def log_probabilities(
 
 
 def transcripts(
-    network: SequenceNetwork, task: Task, feats: Iterable[np.ndarray], front_end: FrontEnd, beam: int = 1
+    network: SequenceNetwork, decode: Callable[[np.ndarray], str], feats: Iterable[np.ndarray], front_end: FrontEnd
 ) -> list[str]:
-    """The text of each utterance."""
-    return [task.decode(one, beam) for one in log_probabilities(network, feats, front_end)]
+    """The text of each utterance, by a decoder of the task."""
+    return [decode(one) for one in log_probabilities(network, feats, front_end)]
 
 
 def evaluate(
-    model: TrainedModel, data: Transcripts, out_dir: str, tags: dict[str, str], beam: int, began: float
+    model: TrainedModel,
+    data: Transcripts,
+    out_dir: str,
+    tags: dict[str, str],
+    decoding: DecodingSettings,
+    began: float,
 ) -> Record:
     """Decode and score: ``text``, ``ref.trn`` and ``hyp.trn`` for sclite, ``per_utterance.csv``, ``metrics.json``.
 
     Args:
         began: ``time.monotonic()`` at the start of the command.
     """
-    found = transcripts(model.classifier, model.task, data.whole(), model.front_end, beam)
+    found = transcripts(model.classifier, model.task.decoder(decoding), data.whole(), model.front_end)
     counted = {metric: counts(data.texts, found, unit) for metric, unit in UNITS.items()}
     values = {metric.name: rate(rows) for metric, rows in counted.items()}
     intervals = {metric.name: interval(rows) for metric, rows in counted.items()}

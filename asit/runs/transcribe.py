@@ -45,10 +45,10 @@ def transcribe(settings: Settings, failed: list[str] | None = None) -> Iterator[
     """
     recordings = sources(settings.wav)
     model = Model(settings.model, pick_device(settings.ngpu))
-    model.transcripts([])  # says what a model of another kind is for
+    decode = model.decoder(settings.decoding)
     check_names(recordings, settings.format)
     for source, feats, seconds in heard(recordings, settings.recordings, model, failed):
-        yield _line(settings.format, source.name, model.transcripts([feats], settings.decoding.beam)[0], seconds)
+        yield _line(settings.format, source.name, model.transcripts([feats], decode)[0], seconds)
 
 
 def _line(form: str, name: str, text: str, seconds: float) -> str:

@@ -4,7 +4,7 @@ rates. B utterances, N time steps, K units with <blank>.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,8 @@ from asit.errors import AsitError
 from asit.metrics.error_rate import CER, WER, counts, rate
 from asit.models.classifier import HeadSettings
 from asit.models.sequence import BandSettings, SequenceNetwork
-from asit.tasks._ctc_decoding import greedy, prefix_beam
+from asit.tasks._ctc_decoding import Fusion, greedy, prefix_beam
+from asit.tasks.ngram import NGram
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,14 @@ class DecodingSettings(Options):
     """From probabilities to text."""
 
     beam: int = option(1, "prefixes kept while decoding; 1: the best unit of each time step", least=1)
+    lm: str = option("", "n-grams of the units, in ARPA's form as asit-train-lm writes it; empty: none", free=True)
+    lm_weight: float = option(0.5, "of the logarithm of the n-grams' probabilities", least=0)
+    unit_bonus: float = option(1.0, "added for each unit: with n-grams alone, short texts would win")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lm and self.beam == 1:
+            raise AsitError("--lm: a language model needs prefixes to choose from: --beam 10")
 
 
 class Task:
@@ -71,9 +80,17 @@ class Task:
         log_probs = F.log_softmax(logits, dim=-1).transpose(0, 1)
         return F.ctc_loss(log_probs, targets, steps, target_lengths, blank=BLANK)
 
-    def decode(self, log_probs: np.ndarray, beam: int = 1) -> str:
-        """The text of log-probabilities (N, K)."""
-        return self.text(greedy(log_probs) if beam == 1 else prefix_beam(log_probs, beam))
+    def decoder(self, settings: DecodingSettings) -> Callable[[np.ndarray], str]:
+        """What makes text of log-probabilities (N, K).
+
+        Raises:
+            AsitError: n-grams that cannot be read, or of other units than the model's.
+        """
+        if settings.beam == 1:
+            return lambda log_probs: self.text(greedy(log_probs))
+        ngrams = NGram.load(settings.lm, self.labels) if settings.lm else None
+        fusion = Fusion(ngrams, settings.lm_weight, settings.unit_bonus) if ngrams else None
+        return lambda log_probs: self.text(prefix_beam(log_probs, settings.beam, fusion))
 
     def text(self, units: Sequence[int]) -> str:
         """The text of units; what <unk> stands for is written as U+2047, as SentencePiece does."""

@@ -59,6 +59,9 @@ if begin 2 tokens "Units of the transcripts that are trained on" -- "$data/train
         asit-train-tokens --data-dir "$data/$set" --out-dir "$data/$set/tokens_char" --token-type char
     done
     asit-train-tokens --data-dir "$data/train" --out-dir "$data/train/tokens_unigram" --vocab-size "$vocab_size"
+    for tokens in "$data"/train*/tokens_*; do # n-grams of the same transcripts
+        asit-train-lm --data-dir "${tokens%/*}" --tokens "$tokens" --out-file "$tokens/lm.arpa" --measure-dir "$data/valid"
+    done
 fi
 
 if begin 3 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp"; then

@@ -33,6 +33,7 @@ from asit.kaldi.ark import ArkWriter, read_matrix
 from asit.kaldi.data_dir import DataDir
 from asit.kaldi.table import read_table
 from asit.models import model_file
+from asit.tasks.ngram import NGram
 from asit.train.checkpoint import CheckpointDir, load_tensors
 
 SECONDS, MEMORY = 10, 6 << 30  # what reading one small input may take
@@ -59,6 +60,7 @@ def _marker(path: Path) -> None:
     CheckpointDir(folder).load_newest()
 
 
+UNITS = ["<blank>", "<unk>", "a", "b"]
 READERS: dict[str, Callable[[Path], object]] = {
     "scp": read_table,
     "segments": _segments,
@@ -70,6 +72,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "checkpoint marker": _marker,
     "audio": read_audio,
     "archive": lambda p: extract(p, f"{p}.out"),
+    "n-grams": lambda p: NGram.load(p, UNITS),
 }
 
 
@@ -114,6 +117,7 @@ def _model(metadata: dict[str, str] | None) -> bytes:
 
 def _seeds(folder: Path) -> dict[str, list[bytes]]:
     """Whole inputs of each kind, to be damaged."""
+    NGram.estimate([[2, 3, 2], [3]], 3, len(UNITS)).save(folder / "lm.arpa", UNITS)
     with ArkWriter(folder / "whole.ark", folder / "whole.scp") as ark:
         ark.write("a", np.ones((20, 4), np.float32))
     spec = (folder / "whole.scp").read_text().split(maxsplit=1)[1].strip()
@@ -128,6 +132,7 @@ def _seeds(folder: Path) -> dict[str, list[bytes]]:
         "checkpoint marker": [b'{"step": 1, "bytes": 1000, "sha256": "00"}'],
         "audio": [_audio("WAV"), _audio("FLAC"), _audio("OGG", "VORBIS"), _audio("MP3")],
         "archive": [_tar("w"), _tar("w:gz"), _tar("w:bz2"), _tar("w:xz"), _zip()],
+        "n-grams": [(folder / "lm.arpa").read_bytes()],
     }
 
 
@@ -169,6 +174,8 @@ def _written(folder: Path) -> dict[str, list[bytes]]:
                     _tar("w", _link("corpus/b", "corpus/none", tarfile.LNKTYPE)),
                     _tar("w", _link("../evil", "", tarfile.REGTYPE)), _tar("w", _link("corpus/d", "", tarfile.CHRTYPE)),
                     _zip().replace(b"\x08\x00", b"\x63\x00")],
+        "n-grams": [b"", b"\\1-grams:\n" + b"9" * 5000 + b" a\n", b"\\" + b"9" * 5000 + b"-grams:\n-1 a\n",
+                    "\\٣-grams:\n-1 a a a\n".encode(), b"\\1-grams:\n-1e999 a\n"],
     }  # fmt: skip
 
 

@@ -161,6 +161,20 @@ def test_pretrainings_side_by_side(recipe) -> None:
         options_of_runs(settings(recipe, init="there/backbone.safetensors"))
 
 
+def test_more_than_one_way_of_decoding(recipe) -> None:
+    run = "{task: t, train: 'a_{draw}', test: [c, d], config: finetune.yaml, systems: [scratch], decodings: %s}"
+    words = "{language model: {beam: 10, lm: '{train}/lm.arpa'}}"
+    (recipe / "runs.yaml").write_text(f"runs:\n  - {run % words}\n")
+    jobs = options_of_runs(settings(recipe))["score"]
+    assert [Path(job["out_dir"]).name for job in jobs] == ["c", "c_language_model", "d", "d_language_model"]
+    assert jobs[1]["tags"] == ["test=c", "task=t, language model"]
+    assert (jobs[1]["lm"], jobs[1]["beam"], "lm" in jobs[0]) == ("data/a_0/lm.arpa", "10", False)
+    for wrong in ("[a]", "{a: 3}", "{a: {out_dir: x}}"):
+        (recipe / "runs.yaml").write_text(f"runs:\n  - {run % wrong}\n")
+        with pytest.raises(AsitError, match=r"run 1: expected names with options of asit-evaluate"):
+            read_plan(str(recipe / "runs.yaml"))
+
+
 @pytest.mark.parametrize("text", ["[full]", "{full: 3}", "{none: {}}", "{a b: {}, a_b: {}}", "{}"])
 def test_pretrainings_without_names_of_their_own(recipe, text) -> None:
     (recipe / "runs.yaml").write_text(f"pretrainings: {text}\n{RUNS}")

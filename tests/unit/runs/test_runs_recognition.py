@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from runs_helpers import MEAN, MELS, STD, build_corpus
 
 import asit
+from asit.bin.train_lm import main as train_lm
 from asit.config import Chosen, from_dict
 from asit.errors import AsitError
 from asit.kaldi.ark import ArkWriter
@@ -140,6 +142,22 @@ def test_a_beam_is_no_worse(corpus, trained):
     assert score(corpus, trained, decoding=ctc.DecodingSettings(beam=8)).value <= best + 0.01
 
 
+def test_a_language_model(corpus, trained, tmp_path, monkeypatch, capsys):
+    """N-grams of the training text; a model of none of its words makes it worse, so they are asked."""
+    folder, out = corpus.path("train_text"), str(tmp_path / "lm.arpa")
+    words = ["--data-dir", folder, "--tokens", f"{folder}/tokens", "--out-file", out, "--measure-dir", folder]
+    monkeypatch.setattr(sys, "argv", ["asit-train-lm", *words])
+    train_lm()
+    assert re.search(r"n-grams of .*\n.*perplexity \d\.\d\d a unit", capsys.readouterr().out)
+    with_lm = ctc.DecodingSettings(beam=8, lm=out, lm_weight=0.3, unit_bonus=0.5)
+    assert score(corpus, trained, decoding=with_lm).value <= score(corpus, trained).value + 0.01
+    (tmp_path / "d.arpa").write_text("\\1-grams:\n-9 a\n-9 b\n-9 c\n-9 ▁\n-9 </s>\n-0.01 d\n")
+    strange = dataclasses.replace(with_lm, lm=str(tmp_path / "d.arpa"), lm_weight=2.0)
+    assert score(corpus, trained, decoding=strange).value > 0.5
+    with pytest.raises(AsitError, match=r"--lm: a language model needs prefixes to choose from: --beam 10"):
+        ctc.DecodingSettings(lm=out)
+
+
 def test_text_does_not_depend_on_batches_or_order(corpus, trained):
     model = load_model(str(trained / "model.safetensors"))
     rng = np.random.default_rng(5)
@@ -149,8 +167,9 @@ def test_text_does_not_depend_on_batches_or_order(corpus, trained):
         (alone,) = log_probabilities(model.classifier, [x], model.front_end)
         assert alone.shape == one.shape == (-(-len(x) // 4), 7)
         assert np.allclose(one, alone, atol=1e-5)
-    texts = transcripts(model.classifier, model.task, feats, model.front_end)
-    assert transcripts(model.classifier, model.task, feats[::-1], model.front_end) == texts[::-1]
+    decode = model.task.decoder(ctc.DecodingSettings())
+    texts = transcripts(model.classifier, decode, feats, model.front_end)
+    assert transcripts(model.classifier, decode, feats[::-1], model.front_end) == texts[::-1]
 
 
 def test_an_interrupted_run_is_the_same_run(corpus, tmp_path):

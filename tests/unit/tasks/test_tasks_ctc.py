@@ -14,8 +14,9 @@ from asit.models import vit
 from asit.models.classifier import HeadSettings
 from asit.runs.tokens import TokenSettings, train
 from asit.tasks import ctc
-from asit.tasks._ctc_decoding import greedy, prefix_beam
+from asit.tasks._ctc_decoding import Fusion, greedy, prefix_beam
 from asit.tasks.finetuner import FineTunerSettings
+from asit.tasks.ngram import NGram
 from asit.tasks.sequence_tuner import SequenceTuner
 
 UNITS = ["<blank>", "<unk>", "\u2581", "a", "b"]
@@ -48,6 +49,23 @@ def test_a_wide_beam_finds_the_most_probable_sequence(seed: int) -> None:
     rows = log_probs(6, 3, seed)
     total = by_enumeration(rows)
     assert total[tuple(prefix_beam(rows, 500))] == pytest.approx(max(total.values()))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_wide_beam_finds_what_is_worth_most_with_a_language_model(seed: int) -> None:
+    rows = log_probs(6, 3, seed)
+    fusion = Fusion(NGram.estimate([[1, 2], [1, 2, 1], [2]], 3, 3), 0.7, 0.4)
+    worth = {
+        units: np.log(p) + 0.7 * sum(fusion.ngrams.log_probs(units)) + 0.4 * len(units)
+        for units, p in by_enumeration(rows).items()
+    }
+    assert worth[tuple(prefix_beam(rows, 500, fusion))] == pytest.approx(max(worth.values()))
+
+
+def test_a_long_recording_takes_no_longer_a_step() -> None:
+    """What is kept of a prefix does not grow with it: 40 times the steps, the same beam, in seconds."""
+    rows = np.tile(log_probs(50, 6, 0), (40, 1))
+    assert len(prefix_beam(rows, 10)) > 200
 
 
 def test_a_beam_adds_up_what_greedy_does_not() -> None:
