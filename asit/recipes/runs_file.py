@@ -60,6 +60,11 @@ class Run:
         """What the names of its folders begin with: the task and the labels."""
         return folder_name(f"{self.task}_{self.labels}")
 
+    @property
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The report's tables of its scores: their names, and options of asit-evaluate."""
+        return {self.task: {}} | {f"{self.task}, {name}": more for name, more in (self.decodings or {}).items()}
+
 
 class Plan(NamedTuple):
     """``conf/runs.yaml``."""

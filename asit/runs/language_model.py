@@ -19,7 +19,7 @@ class Settings(Options):
     data_dir: str = option(REQUIRED, "data directory whose text the n-grams are counted in; not the one that is scored")
     tokens: str = option(REQUIRED, "folder of asit-train-tokens: the units of the model")
     out_file: str = option(REQUIRED, "the n-grams in ARPA's form, such as lm.arpa")
-    order: int = option(5, "the longest n-grams, in units", least=1)
+    order: int = option(6, "the longest n-grams, in units", least=1)
     measure_dir: str = option("", "data directory whose text tells the perplexity; empty: none")
 
 

@@ -37,8 +37,8 @@ class DecodingSettings(Options):
 
     beam: int = option(1, "prefixes kept while decoding; 1: the best unit of each time step", least=1)
     lm: str = option("", "n-grams of the units, in ARPA's form as asit-train-lm writes it; empty: none", free=True)
-    lm_weight: float = option(0.5, "of the logarithm of the n-grams' probabilities", least=0)
-    unit_bonus: float = option(1.0, "added for each unit: with n-grams alone, short texts would win")
+    lm_weight: float = option(0.7, "of the logarithm of the n-grams' probabilities", least=0)
+    unit_bonus: float = option(2.0, "added for each unit where there are n-grams, which favour short texts")
 
     def __post_init__(self) -> None:
         super().__post_init__()

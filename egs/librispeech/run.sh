@@ -46,8 +46,10 @@ if begin 1 data "Data directories" local/prepare.py local/librispeech.py "$archi
     done
 fi
 
-if begin 2 tokens "Units of the training transcripts" -- data/train/tokens/tokens.model; then
+if begin 2 tokens "Units and n-grams of the training transcripts" -- data/train/tokens/tokens.model; then
     asit-train-tokens --data-dir data/train --out-dir data/train/tokens --vocab-size "$vocab_size"
+    asit-train-lm --data-dir data/train --tokens data/train/tokens --out-file data/train/tokens/lm.arpa --order 4 \
+        --measure-dir data/valid
 fi
 
 if begin 3 features "Log-mel features" "$fbank_config" -- data/all/feats.scp; then

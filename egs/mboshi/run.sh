@@ -2,9 +2,8 @@
 # Mboshi, a Bantu language without a written standard: speech recognition from 3.6 hours of transcribed sentences, read and
 # elicited from three speakers. Characters and sentencepiece units by CTC; all transcripts and a tenth of them.
 #
-#   ./run.sh --seeds 3                            # everything; a tiny network: hours on two processor cores
+#   ./run.sh                                      # everything, one seed: under an hour on two processor cores
 #   ./run.sh --corpus /data/mboshi-french-parallel-corpus    # a copy that is there
-#   ./run.sh --runs conf/runs_one.yaml            # all transcripts, characters, pretrained and from scratch
 #   ./run.sh --runs conf/runs_shipped.yaml        # asit-tiny and from scratch: nothing is pretrained
 #   ./run.sh --quick true                         # every stage in about 3 minutes; its figures mean nothing
 set -euo pipefail
@@ -54,7 +53,7 @@ if begin 1 data "Data directories from the corpus" local/prepare.py local/mboshi
     for set in train valid test; do asit-validate-data-dir --data-dir "$data/$set" --require-text true; done
 fi
 
-if begin 2 tokens "Units of the transcripts that are trained on" -- "$data/train/tokens_char/tokens.model"; then
+if begin 2 tokens "Units and n-grams of the transcripts that are trained on" -- "$data/train/tokens_char/tokens.model"; then
     for set in "${trains[@]}"; do
         asit-train-tokens --data-dir "$data/$set" --out-dir "$data/$set/tokens_char" --token-type char
     done

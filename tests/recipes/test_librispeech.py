@@ -47,7 +47,7 @@ def test_from_the_layout_to_the_report(corpus: Path, tmp_path: Path) -> None:
     assert list(sets["train"].spk2utt) == ["103", "1034"]
     assert next(iter(sets["valid"].text.values())).isupper()
     scored = sorted(recipe.glob("exp/*/test_*/metrics.json"))
-    assert len(scored) == 4
+    assert len(scored) == 8
     values = {path.parent: json.loads(path.read_text())["metrics"]["wer"] for path in scored}
     table = (recipe / "exp/RESULTS.md").read_text()
     ours = [line for line in table.splitlines() if line.startswith("| **this recipe**, pretrained")]

@@ -44,10 +44,13 @@ def test_from_the_recordings_to_the_report(corpus: Path, tmp_path: Path) -> None
     assert sizes["train"] + sizes["valid"] == 40
     assert (sizes["pool"], sizes["test"]) == (sizes["train"], 6)
     table = (exp / "RESULTS.md").read_text(encoding="utf-8")
-    for word in ("## Mboshi, characters", "## Mboshi, sentencepiece", "### wer", "cer in %", "bootstrap", "asit-tiny"):
+    tasks = [
+        f"## Mboshi, {units}{more}\n" for units in ("characters", "sentencepiece") for more in ("", ", language model")
+    ]
+    for word in (*tasks, "### wer", "cer in %", "bootstrap", "asit-tiny"):
         assert word in table, word
-    scored = sorted(exp.glob("Mboshi*/test/metrics.json"))
-    assert len(scored) == 5
+    scored = sorted(exp.glob("Mboshi*/test*/metrics.json"))
+    assert len(scored) == 8
     for path in scored:
         record = json.loads(path.read_text())
         assert record["clips"] == 6

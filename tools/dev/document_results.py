@@ -99,7 +99,9 @@ def all_tables() -> list[Table]:
     found = []
     for file in sorted(ROOT.glob("egs/*/RESULTS.md")):
         plans = [read_plan(str(path)) for path in file.parent.glob("conf/runs*.yaml")]
-        tasks = {run.task for plan in plans for run in plan.runs}  # a task that has left may be in an older report
+        tasks = {
+            table for plan in plans for run in plan.runs for table in run.tables
+        }  # a task that has left may be in an older report
         found += [table for table in tables(file.parent.name, file.read_text(encoding="utf-8")) if table.task in tasks]
     if not found:
         raise AsitError(f"{ROOT}/egs/*/RESULTS.md: no table with the rows 'pretrained' and 'from scratch'")
