@@ -86,7 +86,7 @@ setup(
         "browser": ["playwright>=1.40"],
         "test": [
             "pytest>=8",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.7",
             "hypothesis>=6.100",
             "kaldi_native_io>=1.22",
             "kaldi-native-fbank>=1.20",

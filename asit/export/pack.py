@@ -60,7 +60,7 @@ def pack(settings: PackSettings) -> list[str]:
             *(settings.model, theirs, licence, theirs),
         )
     source = located(settings.model)
-    scores = _scores(settings.scores, Path(source).parent)
+    scores = _scores(settings.scores, Path(source).parent, model.metadata.get("tags", {}).get("task", ""))
     name = os.path.basename(os.path.normpath(os.path.abspath(settings.out)))
     with atomic_folder(settings.out) as folder:
         file = folder / IN_FOLDERS[0 if model.task else 1]
@@ -83,8 +83,14 @@ def pack(settings: PackSettings) -> list[str]:
         return sorted(path.name for path in folder.iterdir())
 
 
-def _scores(folders: tuple[str, ...], beside: Path) -> dict[str, Record]:
-    """By the names of their folders."""
+def _scores(folders: tuple[str, ...], beside: Path, task: str) -> dict[str, Record]:
+    """By the names of their folders; of those beside the model, which are all taken unless some are given, not what a
+    language model has helped with: it is not in the pack."""
     given = [Path(folder, record.NAME) for folder in folders]
-    found = given or sorted(beside.glob(f"*/{record.NAME}"))
-    return {path.absolute().parent.name: record.load(path) for path in found}
+    found = {path: record.load(path) for path in given or sorted(beside.glob(f"*/{record.NAME}"))}
+    helped = f"{task}, "  # the table of another decoding
+    return {
+        path.absolute().parent.name: one
+        for path, one in found.items()
+        if given or not one.tags.get("task", "").startswith(helped)
+    }

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asit.config import entry, read_yaml
+from asit.config import entry, from_dict, read_yaml
 from asit.errors import AsitError, excerpt, nearest
 from asit.models import shipped
+from asit.tasks.ctc import DecodingSettings
 
 # system -> options of asit-finetune beside those of the configuration; their names in the report
 FINETUNED = {
@@ -41,8 +42,8 @@ class Run:
     """One entry of ``runs``. In the names of sets, {seed}, {draw} and {fold} are replaced.
 
     ``trials``: lists below --data; the test set is then scored by asit-verify, once with each list.
-    ``decodings``: name -> options of asit-evaluate, where {train} is the training set's folder: the test sets are
-    scored once more with each, in a table called "<task>, <name>".
+    ``decodings``, of task ctc: name -> options of decoding, where {train} is the training set's folder: the test sets
+    are scored once more with each, in a table called "<task>, <name>".
     """
 
     task: str
@@ -62,7 +63,7 @@ class Run:
 
     @property
     def tables(self) -> dict[str, dict[str, Any]]:
-        """The report's tables of its scores: their names, and options of asit-evaluate."""
+        """The report's tables of its scores: their names, and options of decoding."""
         return {self.task: {}} | {f"{self.task}, {name}": more for name, more in (self.decodings or {}).items()}
 
 
@@ -155,10 +156,7 @@ def _run(row: dict[str, Any], where: str) -> Run:
         name: _words(value) if name in ("test", "systems", "trials") else str(value) for name, value in row.items()
     }
     run = entry(Run, texts | as_they_are, where)
-    decodings = run.decodings
-    if decodings is not None and not (isinstance(decodings, dict) and all(map(_is_options, decodings.values()))):
-        example = "decodings: {language model: {beam: 10, lm: '{train}/lm.arpa'}}"
-        raise AsitError(f"{where}: expected names with options of asit-evaluate, as in {example}, found {decodings!r}")
+    _check_decodings(run, where)
     for system in run.systems:
         if system not in SYSTEMS and not shipped_system(system):
             raise AsitError(f"{where}: unknown system '{system}': {nearest(system, SYSTEMS)}")
@@ -184,8 +182,24 @@ def shipped_system(system: str) -> tuple[str, dict[str, Any]] | None:
     return f"{name} of {weights}" if kind else weights, {"init": weights, **options}
 
 
-def _is_options(value: Any) -> bool:
-    return isinstance(value, dict) and not {"model", "data_dir", "out_dir", "tags"}.intersection(value)
+def _check_decodings(run: Run, where: str) -> None:
+    if run.decodings is None:
+        return
+    options = run.decodings.values() if isinstance(run.decodings, dict) else [None]
+    if not all(isinstance(each, dict) for each in options):
+        example = "decodings: {language model: {beam: 10, lm: '{train}/lm.arpa'}}"
+        raise AsitError(f"{where}: expected names with options, as in {example}, found {excerpt(run.decodings)}")
+    for name, each in run.decodings.items():
+        try:
+            from_dict(DecodingSettings, each)
+        except AsitError as error:
+            raise AsitError(f"{where}: decodings: {name}: {error}") from None
+    if run.trials:
+        raise AsitError(f"{where}: trials are compared, not decoded; take 'decodings' out")
+    names = [*run.test, *(f"{test}_{folder_name(str(name))}" for test in run.test for name in run.decodings)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise AsitError(f"{where}: 'decodings': two scores would share a folder, '{twice[0]}'; rename one")
 
 
 def _words(value: Any) -> tuple[str, ...]:

@@ -94,7 +94,8 @@ class Model(Listener):
         Raises:
             AsitError: a model that was not trained on transcripts, or audio that cannot be read.
         """
-        decode = self.decoder(from_dict(DecodingSettings, decoding))
+        given = {name: os.fspath(value) if name == "lm" else value for name, value in decoding.items()}
+        decode = self.decoder(from_dict(DecodingSettings, given))
         found = self.transcripts(self.clips_of(audio, rate, channel), decode)
         return found if is_many(audio) else found[0]
 

@@ -4,8 +4,10 @@ rates. B utterances, N time steps, K units with <blank>.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch.nn.functional as F
@@ -36,14 +38,24 @@ class DecodingSettings(Options):
     """From probabilities to text."""
 
     beam: int = option(1, "prefixes kept while decoding; 1: the best unit of each time step", least=1)
-    lm: str = option("", "n-grams of the units, in ARPA's form as asit-train-lm writes it; empty: none", free=True)
+    lm: str = option("", "n-grams of the units, in ARPA's form as asit-train-lm writes it; empty: none")
     lm_weight: float = option(0.7, "of the logarithm of the n-grams' probabilities", least=0)
     unit_bonus: float = option(2.0, "added for each unit where there are n-grams, which favour short texts")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.lm and self.beam == 1:
-            raise AsitError("--lm: a language model needs prefixes to choose from: --beam 10")
+            raise AsitError("a language model needs prefixes to choose from: set beam, such as 10 (--beam 10)")
+
+
+@lru_cache(maxsize=1)
+def _ngrams(path: str, changed: int, units: tuple[str, ...]) -> NGram:
+    """Read once, also where every recording is decoded by a call of its own."""
+    return NGram.load(path, units)
+
+
+def _changed(path: str) -> int:
+    return os.stat(path).st_mtime_ns if os.path.exists(path) else 0
 
 
 class Task:
@@ -88,7 +100,7 @@ class Task:
         """
         if settings.beam == 1:
             return lambda log_probs: self.text(greedy(log_probs))
-        ngrams = NGram.load(settings.lm, self.labels) if settings.lm else None
+        ngrams = _ngrams(settings.lm, _changed(settings.lm), tuple(self.labels)) if settings.lm else None
         fusion = Fusion(ngrams, settings.lm_weight, settings.unit_bonus) if ngrams else None
         return lambda log_probs: self.text(prefix_beam(log_probs, settings.beam, fusion))
 

@@ -7,6 +7,7 @@ sentences would not have to spare, and as every n-gram of the text is kept, they
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -17,6 +18,8 @@ from asit.data.tokens import UNKNOWN
 from asit.errors import AsitError, excerpt
 from asit.io.atomic import atomic_open
 from asit.kaldi.table import read_text
+
+log = logging.getLogger(__name__)
 
 BEGIN, END = -1, -2  # <s> and </s> among the units' indices
 MARKS = {"<s>": BEGIN, "</s>": END}
@@ -35,7 +38,8 @@ class NGram:
     def __init__(self, probs: dict[tuple[int, ...], float], backoffs: dict[tuple[int, ...], float]) -> None:
         self.probs, self.backoffs = probs, backoffs
         self.order = max(map(len, probs))
-        self._least = min(probs.values())  # of a unit that the text does not have
+        single = [probs[ngram] for ngram in probs if len(ngram) == 1 and ngram != (BEGIN,)]
+        self._unknown = probs.get((UNKNOWN,), min(single, default=NEVER * LN10))  # of a unit that has no n-gram
 
     @classmethod
     def estimate(cls, sentences: Iterable[Sequence[int]], order: int, num_units: int) -> NGram:
@@ -78,7 +82,7 @@ class NGram:
             if found is not None:
                 return weight + found
             if not context:
-                return weight + self._least
+                return weight + self._unknown
             weight += self.backoffs.get(context, 0.0)
             context = context[1:]
 
@@ -92,16 +96,19 @@ class NGram:
         """Read an ARPA file of a model's units.
 
         Raises:
-            AsitError: the file cannot be read, is not in ARPA's form, or has n-grams of other units.
+            AsitError: the file cannot be read, is not in ARPA's form, lacks n-grams that its head counts, or is of
+                other units.
         """
         known = {**{unit: index for index, unit in enumerate(units) if index >= UNKNOWN}, **MARKS}
         probs: dict[tuple[int, ...], float] = {}
         backoffs: dict[tuple[int, ...], float] = {}
-        length = 0
+        length, counted, found = 0, Counter[int](), Counter[int]()
         for number, line in enumerate(read_text(path).splitlines(), 1):
-            if section := re.fullmatch(r"\\([0-9]{1,2})-grams:\s*", line):
+            if section := re.fullmatch(r"\\([1-9][0-9]?)-grams:\s*", line):
                 length = int(section[1])
                 continue
+            if not length and (head := re.fullmatch(r"ngram ([1-9][0-9]?)=\s*([0-9]{1,12})\s*", line)):
+                counted[int(head[1])] = int(head[2])
             words = line.split()
             if not length or not words or words == ["\\end\\"]:
                 continue
@@ -122,11 +129,25 @@ class NGram:
                 values = [math.nan]
             if not all(map(math.isfinite, values)):
                 raise AsitError(f"{path}:{number}: expected base-10 logarithms, found '{excerpt(line)}'")
+            found[length] += 1
             probs[ngram] = values[0]
             if len(values) > 1:
                 backoffs[ngram] = values[1]
         if not probs:
             raise AsitError(f"{path}: expected n-grams in ARPA's form, found none; asit-train-lm writes it")
+        for n, count in counted.items():
+            if found[n] != count:
+                raise AsitError(
+                    f"{path}: expected {count} {n}-grams, as its head says, found {found[n]}; copy it again"
+                )
+        without = [unit for unit, index in known.items() if index > UNKNOWN and (index,) not in probs]
+        if 3 * len(without) > len(units):
+            raise AsitError(
+                f"{path}: {len(without)} of the model's {len(units)} units are in no n-gram, such as "
+                f"'{excerpt(without[0])}'; train the n-grams with its tokens: asit-train-lm"
+            )
+        if without:
+            log.warning("%s: %d of %d units are in no n-gram, such as '%s'", path, len(without), len(units), without[0])
         return cls(probs, backoffs)
 
     def save(self, path: str | os.PathLike[str], units: Sequence[str]) -> None:

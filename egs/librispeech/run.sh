@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # LibriSpeech, read English: 100 hours (train-clean-100) with and without transcripts, dev-clean selects the weights,
-# test-clean and test-other are scored once. Sentencepiece units by CTC, no language model.
+# test-clean and test-other are scored once. Sentencepiece units by CTC, without and with n-grams.
 #
 #   ./run.sh --ngpu 4                             # download (7.3 GB), pretrain, fine-tune, score
 #   ./run.sh --ngpu 4 --corpus /data/LibriSpeech  # a copy that is there
@@ -46,7 +46,7 @@ if begin 1 data "Data directories" local/prepare.py local/librispeech.py "$archi
     done
 fi
 
-if begin 2 tokens "Units and n-grams of the training transcripts" -- data/train/tokens/tokens.model; then
+if begin 2 tokens "Units and n-grams of the training transcripts" -- data/train/tokens/lm.arpa; then
     asit-train-tokens --data-dir data/train --out-dir data/train/tokens --vocab-size "$vocab_size"
     asit-train-lm --data-dir data/train --tokens data/train/tokens --out-file data/train/tokens/lm.arpa --order 4 \
         --measure-dir data/valid

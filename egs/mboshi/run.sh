@@ -53,7 +53,7 @@ if begin 1 data "Data directories from the corpus" local/prepare.py local/mboshi
     for set in train valid test; do asit-validate-data-dir --data-dir "$data/$set" --require-text true; done
 fi
 
-if begin 2 tokens "Units and n-grams of the transcripts that are trained on" -- "$data/train/tokens_char/tokens.model"; then
+if begin 2 tokens "Units and n-grams of the transcripts that are trained on" -- "$data/train/tokens_char/lm.arpa"; then
     for set in "${trains[@]}"; do
         asit-train-tokens --data-dir "$data/$set" --out-dir "$data/$set/tokens_char" --token-type char
     done

@@ -27,7 +27,7 @@ def make_classifier(path: Path, init: str = "asit-tiny", spread: float = 1.0, **
     torch.nn.init.normal_(classifier.head.weight, std=spread)
     torch.nn.init.normal_(classifier.norm.bias)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_model(str(path), classifier, backbone, task, "classification", tags={"seed": "0"}, facts={})
+    save_model(str(path), classifier, backbone, task, "classification", tags={"seed": "0", "task": "sounds"}, facts={})
     return str(path)
 
 

@@ -14,9 +14,12 @@ import asit
 from asit.errors import AsitError
 from asit.export.card import card, pipeline
 from asit.export.pack import PackSettings, pack
+from asit.metrics.metric import Metric
 from asit.models import heads, model_file
 from asit.models.shipped import located
 from asit.models.trained import load_backbone
+from asit.recipes import record
+from asit.recipes.record import Record
 
 
 def packed(model: str, out: Path, **options: str) -> Path:
@@ -64,6 +67,16 @@ def test_the_licence_is_said_once_and_never_guessed(tmp_path) -> None:
     assert "Not scored." in (folder / "README.md").read_text()
     with pytest.raises(AsitError, match=r"nothing/metrics\.json"):
         packed(path, tmp_path / "other", licence="MIT", scores=(str(tmp_path / "nothing"),))
+
+
+def test_scores_that_a_language_model_has_helped_to_stay_out(tmp_path) -> None:
+    path = make_classifier(tmp_path / "run/model.safetensors")
+    for name, task, value in (("test", "sounds", 0.25), ("test_language_model", "sounds, language model", 0.75)):
+        scored = Record({"task": task}, "accuracy", {"accuracy": value}, (Metric("accuracy", "%", "higher"),), 8, 8)
+        record.save(tmp_path / "run" / name / record.NAME, scored)
+    text = (packed(path, tmp_path / "out", licence="MIT") / "README.md").read_text()
+    assert "25.0" in text
+    assert "75.0" not in text
 
 
 def test_what_hubs_call_each_kind(tmp_path) -> None:

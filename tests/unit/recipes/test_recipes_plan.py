@@ -169,9 +169,16 @@ def test_more_than_one_way_of_decoding(recipe) -> None:
     assert [Path(job["out_dir"]).name for job in jobs] == ["c", "c_language_model", "d", "d_language_model"]
     assert jobs[1]["tags"] == ["test=c", "task=t, language model"]
     assert (jobs[1]["lm"], jobs[1]["beam"], "lm" in jobs[0]) == ("data/a_0/lm.arpa", "10", False)
-    for wrong in ("[a]", "{a: 3}", "{a: {out_dir: x}}"):
-        (recipe / "runs.yaml").write_text(f"runs:\n  - {run % wrong}\n")
-        with pytest.raises(AsitError, match=r"run 1: expected names with options of asit-evaluate"):
+    for wrong, message in {
+        "[a]": "expected names with options",
+        "{a: 3}": "expected names with options",
+        "{a: {out_dir: x}}": "decodings: a: unknown option 'out_dir'",
+        "{a: {lm: x}}": "decodings: a: a language model needs prefixes",
+        "{a b: {beam: 2}, a_b: {beam: 3}}": "two scores would share a folder, 'c_a_b'",
+        "{a: {}}, trials: [t]": "trials are compared, not decoded",
+    }.items():
+        (recipe / "runs.yaml").write_text(f"runs:\n  - {run % wrong}\n".replace("[c, d]", "c"))
+        with pytest.raises(AsitError, match=f"run 1: .*{message}"):
             read_plan(str(recipe / "runs.yaml"))
 
 

@@ -154,7 +154,7 @@ def test_a_language_model(corpus, trained, tmp_path, monkeypatch, capsys):
     (tmp_path / "d.arpa").write_text("\\1-grams:\n-9 a\n-9 b\n-9 c\n-9 ▁\n-9 </s>\n-0.01 d\n")
     strange = dataclasses.replace(with_lm, lm=str(tmp_path / "d.arpa"), lm_weight=2.0)
     assert score(corpus, trained, decoding=strange).value > 0.5
-    with pytest.raises(AsitError, match=r"--lm: a language model needs prefixes to choose from: --beam 10"):
+    with pytest.raises(AsitError, match=r"a language model needs prefixes to choose from: set beam, such as 10"):
         ctc.DecodingSettings(lm=out)
 
 

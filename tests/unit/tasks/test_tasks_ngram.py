@@ -49,17 +49,29 @@ def test_a_file_keeps_everything(tmp_path_factory, text, order) -> None:
         assert again.log_probs(sentence) == pytest.approx(model.log_probs(sentence), abs=1e-4)
 
 
-def test_a_file_of_another_program(tmp_path) -> None:
+def test_a_file_of_another_program(tmp_path, caplog) -> None:
     """As KenLM writes it: tabs, no weight for the longest n-grams, units that do not occur left out."""
     (tmp_path / "lm.arpa").write_text(
-        "\\data\\\nngram 1=4\nngram 2=2\n\n\\1-grams:\n-1.0\t<unk>\t0\n0\t<s>\t-0.3\n-0.5\t</s>\t0\n-0.25\ta\t-0.1\n\n"
+        "\\data\\\nngram 1=5\nngram 2=2\n\n"
+        "\\1-grams:\n-1.0\t<unk>\t0\n0\t<s>\t-0.3\n-0.5\t</s>\t0\n-0.25\ta\t-0.1\n-0.7\tb\n\n"
         "\\2-grams:\n-0.2\t<s> a\n-0.4\ta </s>\n\n\\end\\\n"
     )
     model = NGram.load(tmp_path / "lm.arpa", UNITS)
     in_tens = [value / math.log(10) for value in model.log_probs([3])]
     assert in_tens == pytest.approx([-0.2, -0.4])
     assert model.log_prob((3,), 3) / math.log(10) == pytest.approx(-0.1 - 0.25)
-    assert model.log_prob((3,), 4) <= model.log_prob((3,), 3), "a unit that is not there is no surprise of the network"
+    assert model.log_prob((4,), 2) / math.log(10) == pytest.approx(-1.0), "▁ is not there: as <unk>"
+    assert "1 of 5 units are in no n-gram, such as '▁'" in caplog.text
+    by_srilm = (
+        (tmp_path / "lm.arpa")
+        .read_text()
+        .replace("-1.0\t<unk>\t0\n", "")
+        .replace("1=5", "1=4")
+        .replace("\n0\t<s>", "\n-99\t<s>")
+    )
+    (tmp_path / "lm.arpa").write_text(by_srilm)
+    unknown = NGram.load(tmp_path / "lm.arpa", UNITS).log_prob((4,), 2)
+    assert unknown / math.log(10) == pytest.approx(-0.7), "nor <unk>: as the rarest"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +81,8 @@ def test_a_file_of_another_program(tmp_path) -> None:
         ("\\1-grams:\n-1 a -1 b\n", r"lm.arpa:2: expected a logarithm, 1 units and a weight"),
         ("\\1-grams:\nx a\n", r"lm.arpa:2: expected base-10 logarithms, found 'x a'"),
         ("\\1-grams:\nnan a\n", r"lm.arpa:2: expected base-10 logarithms, found 'nan a'"),
+        ("\\data\\\nngram 1=3\n\n\\1-grams:\n-1 a\n-1 b\n", r"lm.arpa: expected 3 1-grams, as its head says, found 2"),
+        ("\\1-grams:\n-1 a\n", r"lm.arpa: 2 of the model's 5 units are in no n-gram, such as '▁'.*asit-train-lm"),
         ("nothing\n", r"lm.arpa: expected n-grams in ARPA's form, found none; asit-train-lm"),
         (None, r"lm.arpa: .*no such file"),
     ],
