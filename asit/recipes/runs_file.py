@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from asit.config import entry, from_dict, read_yaml
 from asit.errors import AsitError, excerpt, nearest
 from asit.models import shipped
-from asit.tasks.ctc import DecodingSettings
+from asit.tasks.decoding import DecodingSettings
 
 # system -> options of asit-finetune beside those of the configuration; their names in the report
 FINETUNED = {

@@ -20,7 +20,7 @@ from asit.features.picture import data_uri, png
 from asit.io.audio import MIX, audio_info, range_problem, read_audio
 from asit.runs.model import Model
 from asit.runs.plots import figure_of
-from asit.tasks.ctc import DecodingSettings
+from asit.tasks.decoding import DecodingSettings
 from asit.train.distributed import pick_device
 
 HOST = "127.0.0.1"  # what is said into a microphone is nobody else's business

@@ -23,7 +23,7 @@ from asit.recipes.provenance import provenance
 from asit.recipes.record import Record
 from asit.runs import confusion, detection, recognition, windows
 from asit.runs.windows import WindowSettings
-from asit.tasks.ctc import DecodingSettings
+from asit.tasks.decoding import DecodingSettings
 from asit.tasks.sed import EventSettings
 from asit.train.distributed import pick_device
 from asit.train.processes import use_threads

@@ -22,7 +22,7 @@ from asit.kaldi.data_dir import DataDir
 from asit.kaldi.table import write_table
 from asit.models.trained import Backbone
 from asit.runs import detection, recognition, windows
-from asit.tasks.ctc import DecodingSettings
+from asit.tasks.decoding import DecodingSettings
 from asit.tasks.finetuner import FineTuner
 from asit.tasks.sequence_tuner import SequenceTuner
 

@@ -22,7 +22,7 @@ from asit.layers.attention import Attention
 from asit.runs import detection, recognition, windows
 from asit.runs.listener import Audio, Listener, is_many, name_of
 from asit.runs.windows import WindowSettings
-from asit.tasks.ctc import DecodingSettings
+from asit.tasks.decoding import DecodingSettings
 from asit.tasks.sed import Detected, EventSettings
 
 LEVELS = ("clip", "frame", "patch")
@@ -89,7 +89,7 @@ class Model(Listener):
         """What is said in a recording of any length, a string.
 
         Args:
-            decoding: fields of :class:`asit.tasks.ctc.DecodingSettings`, such as ``beam=10, lm="lm.arpa"``.
+            decoding: fields of :class:`asit.tasks.decoding.DecodingSettings`, such as ``beam=10, lm="lm.arpa"``.
 
         Raises:
             AsitError: a model that was not trained on transcripts, or audio that cannot be read.

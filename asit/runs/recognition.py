@@ -19,7 +19,7 @@ from asit.recipes import record
 from asit.recipes.record import Record
 from asit.runs.confusion import write_csv
 from asit.runs.sequences import outputs, scored
-from asit.tasks.ctc import DecodingSettings
+from asit.tasks.decoding import DecodingSettings
 
 UNITS = {CER: "characters", WER: "words"}
 

@@ -11,7 +11,7 @@ from asit.io.any_audio import sources
 from asit.runs.model import Model
 from asit.runs.recognition import trn_line
 from asit.runs.recordings import WAV, RecordingSettings, check_names, heard
-from asit.tasks.ctc import DecodingSettings
+from asit.tasks.decoding import DecodingSettings
 from asit.train.distributed import pick_device
 
 FORMATS = ("tsv", "text", "trn", "jsonl")

@@ -21,6 +21,7 @@ from asit.metrics.error_rate import CER, WER, counts, rate
 from asit.models.classifier import HeadSettings
 from asit.models.sequence import BandSettings, SequenceNetwork
 from asit.tasks._ctc_decoding import Fusion, greedy, prefix_beam
+from asit.tasks.decoding import DecodingSettings
 from asit.tasks.ngram import NGram
 
 
@@ -31,21 +32,6 @@ class Settings(Options):
     tokens: str = option("tokens", "folder of asit-train-tokens, below the training directory: the units")
     bands: BandSettings = group(BandSettings)
     leave_out: LeaveOutSettings = group(LeaveOutSettings)
-
-
-@dataclass(frozen=True)
-class DecodingSettings(Options):
-    """From probabilities to text."""
-
-    beam: int = option(1, "prefixes kept while decoding; 1: the best unit of each time step", least=1)
-    lm: str = option("", "n-grams of the units, in ARPA's form as asit-train-lm writes it; empty: none")
-    lm_weight: float = option(0.7, "of the logarithm of the n-grams' probabilities", least=0)
-    unit_bonus: float = option(2.0, "added for each unit where there are n-grams, which favour short texts")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.lm and self.beam == 1:
-            raise AsitError("a language model needs prefixes to choose from: set beam, such as 10 (--beam 10)")
 
 
 @lru_cache(maxsize=1)

@@ -33,6 +33,7 @@ from asit.runs.tokens import TokenSettings, train
 from asit.runs.transcribe import Settings as TranscribeSettings
 from asit.runs.transcribe import transcribe
 from asit.tasks import ctc
+from asit.tasks.decoding import DecodingSettings
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
@@ -139,7 +140,7 @@ def test_a_decoded_text_makes_a_valid_data_directory(corpus, trained, tmp_path):
 
 def test_a_beam_is_no_worse(corpus, trained):
     best = score(corpus, trained).value
-    assert score(corpus, trained, decoding=ctc.DecodingSettings(beam=8)).value <= best + 0.01
+    assert score(corpus, trained, decoding=DecodingSettings(beam=8)).value <= best + 0.01
 
 
 def test_a_language_model(corpus, trained, tmp_path, monkeypatch, capsys):
@@ -149,13 +150,13 @@ def test_a_language_model(corpus, trained, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["asit-train-lm", *words])
     train_lm()
     assert re.search(r"n-grams of .*\n.*perplexity \d\.\d\d a unit", capsys.readouterr().out)
-    with_lm = ctc.DecodingSettings(beam=8, lm=out, lm_weight=0.3, unit_bonus=0.5)
+    with_lm = DecodingSettings(beam=8, lm=out, lm_weight=0.3, unit_bonus=0.5)
     assert score(corpus, trained, decoding=with_lm).value <= score(corpus, trained).value + 0.01
     (tmp_path / "d.arpa").write_text("\\1-grams:\n-9 a\n-9 b\n-9 c\n-9 ▁\n-9 </s>\n-0.01 d\n")
     strange = dataclasses.replace(with_lm, lm=str(tmp_path / "d.arpa"), lm_weight=2.0)
     assert score(corpus, trained, decoding=strange).value > 0.5
     with pytest.raises(AsitError, match=r"a language model needs prefixes to choose from: set beam, such as 10"):
-        ctc.DecodingSettings(lm=out)
+        DecodingSettings(lm=out)
 
 
 def test_text_does_not_depend_on_batches_or_order(corpus, trained):
@@ -167,7 +168,7 @@ def test_text_does_not_depend_on_batches_or_order(corpus, trained):
         (alone,) = log_probabilities(model.classifier, [x], model.front_end)
         assert alone.shape == one.shape == (-(-len(x) // 4), 7)
         assert np.allclose(one, alone, atol=1e-5)
-    decode = model.task.decoder(ctc.DecodingSettings())
+    decode = model.task.decoder(DecodingSettings())
     texts = transcripts(model.classifier, decode, feats, model.front_end)
     assert transcripts(model.classifier, decode, feats[::-1], model.front_end) == texts[::-1]
 
