@@ -140,11 +140,10 @@ def _add(
             found["verify"].append({"model": f"{out}/model.safetensors", **compared})
         for test, tag in tests.items() if not run.trials else ():
             score = {"model": f"{out}/model.safetensors", "data_dir": f"{settings.data}/{test}"}
-            for table, options in run.tables.items():
-                other = table.removeprefix(run.task)  # ", language model", or nothing
-                place = {"out_dir": f"{out}/{test}{folder_name(other.replace(', ', '_', 1))}"}
+            for ending, table, options in run.scorings:
+                place = {"out_dir": f"{out}/{test}{ending}", "tags": tag + [f"task={table}"] * bool(ending)}
                 more = {key: turn.name(str(value)).replace("{train}", train) for key, value in options.items()}
-                found["score"].append({**score, **place, "tags": tag + [f"task={table}"] * bool(other), **more})
+                found["score"].append({**score, **place, **more})
 
 
 def write(settings: Settings) -> dict[str, int]:

@@ -37,6 +37,14 @@ PLANNED = ("config", "data_dir", "out_dir", "seed")  # options of asit-pretrain 
 WITHOUT = "none"  # tag of the runs that start from no pretraining, where several are compared
 
 
+class Scoring(NamedTuple):
+    """One way of scoring a test set."""
+
+    ending: str  # of the folder's name, after that of the set
+    table: str  # of the report
+    options: dict[str, Any]  # of asit-evaluate
+
+
 @dataclass(frozen=True)
 class Run:
     """One entry of ``runs``. In the names of sets, {seed}, {draw} and {fold} are replaced.
@@ -62,9 +70,11 @@ class Run:
         return folder_name(f"{self.task}_{self.labels}")
 
     @property
-    def tables(self) -> dict[str, dict[str, Any]]:
-        """The report's tables of its scores: their names, and options of decoding."""
-        return {self.task: {}} | {f"{self.task}, {name}": more for name, more in (self.decodings or {}).items()}
+    def scorings(self) -> tuple[Scoring, ...]:
+        """The ways in which a test set is scored."""
+        others = (self.decodings or {}).items()
+        more = (Scoring(f"_{folder_name(str(name))}", f"{self.task}, {name}", options) for name, options in others)
+        return Scoring("", self.task, {}), *more
 
 
 class Plan(NamedTuple):
@@ -151,11 +161,8 @@ def read_plan(path: str) -> Plan:
 
 
 def _run(row: dict[str, Any], where: str) -> Run:
-    as_they_are = {name: value for name, value in row.items() if name == "decodings"}
-    texts = {
-        name: _words(value) if name in ("test", "systems", "trials") else str(value) for name, value in row.items()
-    }
-    run = entry(Run, texts | as_they_are, where)
+    kinds = {"test": _words, "systems": _words, "trials": _words, "decodings": lambda value: value}
+    run = entry(Run, {name: kinds.get(name, str)(value) for name, value in row.items()}, where)
     _check_decodings(run, where)
     for system in run.systems:
         if system not in SYSTEMS and not shipped_system(system):
@@ -196,7 +203,7 @@ def _check_decodings(run: Run, where: str) -> None:
             raise AsitError(f"{where}: decodings: {name}: {error}") from None
     if run.trials:
         raise AsitError(f"{where}: trials are compared, not decoded; take 'decodings' out")
-    names = [*run.test, *(f"{test}_{folder_name(str(name))}" for test in run.test for name in run.decodings)]
+    names = [test + scoring.ending for test in run.test for scoring in run.scorings]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise AsitError(f"{where}: 'decodings': two scores would share a folder, '{twice[0]}'; rename one")

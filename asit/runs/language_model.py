@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from asit.config import REQUIRED, Options, option
 from asit.data.tokens import Tokens
-from asit.errors import AsitError
-from asit.kaldi.data_dir import DataDir
+from asit.runs.tokens import transcripts
 from asit.tasks.ngram import NGram
 
 
@@ -30,17 +29,9 @@ def train(settings: Settings) -> tuple[int, float | None]:
         AsitError: no ``text``, nothing in it, or no tokens.
     """
     tokens = Tokens.load(f"{settings.tokens}/tokens.model")
-    found = NGram.estimate(_sentences(settings.data_dir, tokens), settings.order, len(tokens))
+    found = NGram.estimate(map(tokens.encode, transcripts(settings.data_dir)), settings.order, len(tokens))
     found.save(settings.out_file, tokens.names)
     if not settings.measure_dir:
         return len(found.probs), None
-    values = [value for units in _sentences(settings.measure_dir, tokens) for value in found.log_probs(units)]
+    values = [value for text in transcripts(settings.measure_dir) for value in found.log_probs(tokens.encode(text))]
     return len(found.probs), math.exp(-sum(values) / len(values))
-
-
-def _sentences(data_dir: str, tokens: Tokens) -> list[list[int]]:
-    data = DataDir(data_dir)
-    found = [tokens.encode(text) for text in data.text.values() if text.strip()]
-    if not found:
-        raise AsitError(f"{data.file('text')}: expected transcripts, found none")
-    return found

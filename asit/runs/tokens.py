@@ -32,10 +32,7 @@ def train(data_dir: str, settings: TokenSettings) -> Tokens:
     Raises:
         AsitError: no ``text``, nothing in it, or more tokens asked for than the text has.
     """
-    data = DataDir(data_dir)
-    lines = [text for text in data.text.values() if text.strip()]
-    if not lines:
-        raise AsitError(f"{data.file('text')}: expected transcripts, found none")
+    data, lines = DataDir(data_dir), transcripts(data_dir)
     counted = settings.token_type in ("unigram", "bpe")
     written = io.BytesIO()
     try:
@@ -62,6 +59,19 @@ def train(data_dir: str, settings: TokenSettings) -> Tokens:
             "set --vocab-size"
         ) from None
     return Tokens(written.getvalue(), f"tokens of {data.file('text')}")
+
+
+def transcripts(data_dir: str) -> list[str]:
+    """The texts of ``<data-dir>/text`` that say something.
+
+    Raises:
+        AsitError: no ``text``, nothing in it.
+    """
+    data = DataDir(data_dir)
+    lines = [text for text in data.text.values() if text.strip()]
+    if not lines:
+        raise AsitError(f"{data.file('text')}: expected transcripts, found none")
+    return lines
 
 
 def write_token_int(tokens: Tokens, data_dir: str) -> tuple[int, int]:

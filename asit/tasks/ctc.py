@@ -86,8 +86,10 @@ class Task:
         """
         if settings.beam == 1:
             return lambda log_probs: self.text(greedy(log_probs))
-        ngrams = _ngrams(settings.lm, _changed(settings.lm), tuple(self.labels)) if settings.lm else None
-        fusion = Fusion(ngrams, settings.lm_weight, settings.unit_bonus) if ngrams else None
+        fusion = None
+        if settings.lm:
+            ngrams = _ngrams(settings.lm, _changed(settings.lm), tuple(self.labels))
+            fusion = Fusion(ngrams, settings.lm_weight, settings.unit_bonus)
         return lambda log_probs: self.text(prefix_beam(log_probs, settings.beam, fusion))
 
     def text(self, units: Sequence[int]) -> str:

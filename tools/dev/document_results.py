@@ -100,7 +100,7 @@ def all_tables() -> list[Table]:
     for file in sorted(ROOT.glob("egs/*/RESULTS.md")):
         plans = [read_plan(str(path)) for path in file.parent.glob("conf/runs*.yaml")]
         tasks = {
-            table for plan in plans for run in plan.runs for table in run.tables
+            table for plan in plans for run in plan.runs for _, table, _ in run.scorings
         }  # a task that has left may be in an older report
         found += [table for table in tables(file.parent.name, file.read_text(encoding="utf-8")) if table.task in tasks]
     if not found:
