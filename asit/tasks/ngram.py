@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from asit.data.tokens import UNKNOWN
 from asit.errors import AsitError, excerpt
@@ -102,24 +102,11 @@ class NGram:
         known = {**{unit: index for index, unit in enumerate(units) if index >= UNKNOWN}, **MARKS}
         probs: dict[tuple[int, ...], float] = {}
         backoffs: dict[tuple[int, ...], float] = {}
-        length, counted, found = 0, Counter[int](), Counter[int]()
-        for number, line in enumerate(read_text(path).splitlines(), 1):
-            if section := re.fullmatch(r"\\([1-9][0-9]?)-grams:\s*", line):
-                length = int(section[1])
-                continue
-            if not length and (head := re.fullmatch(r"ngram ([1-9][0-9]?)=\s*([0-9]{1,12})\s*", line)):
-                counted[int(head[1])] = int(head[2])
-            words = line.split()
-            if not length or not words or words == ["\\end\\"]:
-                continue
-            if len(words) - length not in (1, 2):
-                raise AsitError(
-                    f"{path}:{number}: expected a logarithm, {length} units and a weight, found '{excerpt(line)}'"
-                )
+        for place, length, words in _entries(os.fspath(path)):
             strange = [word for word in words[1 : length + 1] if word not in known]
             if strange:
                 raise AsitError(
-                    f"{path}:{number}: '{excerpt(strange[0])}' is no unit of the model, which has "
+                    f"{place}: '{excerpt(strange[0])}' is no unit of the model, which has "
                     f"{' '.join(units[2:6])} ...; train the n-grams with its tokens: asit-train-lm"
                 )
             ngram = tuple(known[word] for word in words[1 : length + 1])
@@ -128,18 +115,12 @@ class NGram:
             except ValueError:
                 values = [math.nan]
             if not all(map(math.isfinite, values)):
-                raise AsitError(f"{path}:{number}: expected base-10 logarithms, found '{excerpt(line)}'")
-            found[length] += 1
+                raise AsitError(f"{place}: expected base-10 logarithms, found '{excerpt(' '.join(words))}'")
             probs[ngram] = values[0]
             if len(values) > 1:
                 backoffs[ngram] = values[1]
         if not probs:
             raise AsitError(f"{path}: expected n-grams in ARPA's form, found none; asit-train-lm writes it")
-        for n, count in counted.items():
-            if found[n] != count:
-                raise AsitError(
-                    f"{path}: expected {count} {n}-grams, as its head says, found {found[n]}; copy it again"
-                )
         without = [unit for unit, index in known.items() if index > UNKNOWN and (index,) not in probs]
         if 3 * len(without) > len(units):
             raise AsitError(
@@ -163,3 +144,24 @@ class NGram:
                     weight = self.backoffs.get(ngram)
                     stream.write(line + (f"\t{weight / LN10:.6f}\n" if weight is not None else "\n"))
             stream.write("\n\\end\\\n")
+
+
+def _entries(path: str) -> Iterator[tuple[str, int, list[str]]]:
+    """The n-grams of an ARPA file: ``file:line``, length, the line's words. All that its head counts, or an error."""
+    length, counted, found = 0, Counter[int](), Counter[int]()
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        words = line.split()
+        if section := re.fullmatch(r"\\([1-9][0-9]?)-grams:\s*", line):
+            length = int(section[1])
+        elif length and words and words != ["\\end\\"]:
+            if len(words) - length not in (1, 2):
+                raise AsitError(
+                    f"{path}:{number}: expected a logarithm, {length} units and a weight, found '{excerpt(line)}'"
+                )
+            found[length] += 1
+            yield f"{path}:{number}", length, words
+        elif not length and (head := re.fullmatch(r"ngram ([1-9][0-9]?)=\s*([0-9]{1,12})\s*", line)):
+            counted[int(head[1])] = int(head[2])
+    for n, count in counted.items():
+        if found[n] != count:
+            raise AsitError(f"{path}: expected {count} {n}-grams, as its head says, found {found[n]}; copy it again")
