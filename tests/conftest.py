@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import sys
 import tarfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Scripts find the commands of the environment whose Python runs the tests, activated or not.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 # How fast a test runs says how busy the machine is, not whether the code is right.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -175,6 +175,17 @@ def test_picture_and_page_of_the_results_are_up_to_date() -> None:
     assert results.PAGE.read_text(encoding="utf-8") == results.page(results.all_tables())
 
 
+# Of the others, one tells what was, one is generated and has differences of means.
+@pytest.mark.parametrize(
+    "document", [d for d in DOCUMENTS if name(d) not in ("CHANGELOG.md", "docs/results.md")], ids=name
+)
+def test_quoted_means_stand_in_a_table(document: Path) -> None:
+    tables = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("egs/*/RESULTS*.md"))
+    quoted = re.findall(r"\d+\.\d ± \d+\.\d", document.read_text(encoding="utf-8"))
+    missing = [figure for figure in quoted if not re.search(rf"(?<!\d){re.escape(figure)}(?!\d)", tables)]
+    assert not missing, "not, or no longer, in any egs/*/RESULTS*.md"
+
+
 def test_picture_and_page_of_the_ablations_are_up_to_date() -> None:
     ablations = load(ROOT / "tools/dev/document_ablations.py")
     found = ablations.all_tables()

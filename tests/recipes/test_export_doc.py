@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -42,14 +41,13 @@ def blocks(tmp_path, monkeypatch):
     make_classifier(tmp_path / "exp/task/model.safetensors", spread=0.05)
     make_classifier(tmp_path / "exp/plain/model.safetensors", spread=0.05, pool_slices=1)
     monkeypatch.chdir(tmp_path)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     text = (ROOT / "docs/export.md").read_text(encoding="utf-8")
     sections = dict(part.split("\n", 1) for part in text.split("\n## ")[1:])
 
     def run(section: str, **names: Any) -> dict[str, Any]:
         for language, block in BLOCK.findall(sections[section]):
             if language == "sh":
-                subprocess.run(["bash", "-euo", "pipefail", "-c", block], check=True, env={**os.environ, "PATH": path})
+                subprocess.run(["bash", "-euo", "pipefail", "-c", block], check=True)
             else:
                 exec(compile(block, f"docs/export.md: {section}", "exec"), names)
         return names

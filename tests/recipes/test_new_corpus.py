@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -48,8 +47,7 @@ def shrink(recipe: Path) -> None:
 
 
 def run(command: str, home: Path) -> subprocess.CompletedProcess:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "ASIT_ROOT": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "ASIT_ROOT": str(ROOT), "OMP_NUM_THREADS": "1"}
     shell = ["bash", "-euo", "pipefail", "-c", command]
     return subprocess.run(shell, cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=600)
 

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +39,7 @@ def make_corpus(folder: Path) -> None:
 
 
 def environment() -> dict[str, str]:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "ASIT_ROOT": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return {**os.environ, "ASIT_ROOT": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def run(recipe: Path, *command: str) -> str:

@@ -53,7 +53,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     target = tmp_path_factory.mktemp("my site") / "packages"
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
     call(*pip, "install", "-q", "--no-deps", "--no-index", "--no-compile", "--target", target, wheel, cwd=target.parent)
-    path = os.pathsep.join([str(target / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    path = os.pathsep.join([str(target / "bin"), os.environ["PATH"]])
     return {"PYTHONPATH": str(target), "PATH": path}
 
 
