@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -61,6 +62,20 @@ def waveform(
     return resampled(samples, rate, wanted)
 
 
+def readable(name: str, data: bytes) -> bytes:
+    """The content of a file as libsndfile reads it: as it is, or decoded by ffmpeg where the file's name asks for it.
+
+    Raises:
+        AsitError: ffmpeg is not installed, or cannot decode it.
+    """
+    if not _takes_ffmpeg(name):
+        return data
+    with tempfile.NamedTemporaryFile() as file:  # an mp4's index may be at its end: a pipe would not do
+        file.write(data)
+        file.flush()
+        return _by_ffmpeg(file.name, name)
+
+
 def sources(words: Sequence[str]) -> list[Source]:
     """The recordings that words on a command line name: files, folders with all audio files below them, .txt lists
     with a path on each line, Kaldi's wav.scp (any name that ends in .scp), and - for standard input.
@@ -112,9 +127,8 @@ def _listed(path: str) -> Iterator[Source]:
 
 def _of_file(path: str, wanted: int, channel: int | str, allow_pipes: bool) -> np.ndarray:
     data = _streamed(path)
-    suffix = os.path.splitext(path)[1].lower()
-    if data is None and suffix in UNREADABLE_EXTENSIONS and os.path.isfile(path):
-        data = _by_ffmpeg(path)
+    if data is None and _takes_ffmpeg(path) and os.path.isfile(path):
+        data = _by_ffmpeg(path, path)
     samples, found = read_audio(path, wanted, resample=True, channel=channel, data=data, allow_pipes=allow_pipes)
     if found != wanted:
         log.info(RESAMPLED, path, found, wanted)
@@ -174,12 +188,16 @@ def _streamed(path: str) -> bytes | None:
     return None
 
 
-def _by_ffmpeg(path: str) -> bytes:
-    """A file that libsndfile does not read, as a wav file."""
+def _takes_ffmpeg(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in UNREADABLE_EXTENSIONS
+
+
+def _by_ffmpeg(path: str, name: str) -> bytes:
+    """A file that libsndfile does not read, as a wav file; messages call it ``name``."""
     if not shutil.which(FFMPEG[0]):
-        raise AsitError(f"{path}: this format takes ffmpeg, which is not installed; install it or convert the file")
+        raise AsitError(f"{name}: this format takes ffmpeg, which is not installed; install it or convert the file")
     words = [*FFMPEG, os.path.abspath(path), "-f", "wav", "-c:a", "pcm_f32le", "-"]
     done = subprocess.run(words, capture_output=True, check=False)
     if done.returncode:
-        raise AsitError(f"{path}: ffmpeg cannot decode it: {excerpt(done.stderr.decode(errors='replace'), 200)}")
+        raise AsitError(f"{name}: ffmpeg cannot decode it: {excerpt(done.stderr.decode(errors='replace'), 200)}")
     return done.stdout

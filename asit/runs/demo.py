@@ -17,6 +17,7 @@ import asit
 from asit.config import REQUIRED, Options, option
 from asit.errors import AsitError, excerpt
 from asit.features.picture import data_uri, png
+from asit.io.any_audio import readable
 from asit.io.audio import MIX, audio_info, range_problem, read_audio
 from asit.runs.model import Model
 from asit.runs.plots import figure_of
@@ -127,6 +128,7 @@ def findings(model: Model, data: bytes, name: str) -> Iterator[dict[str, Any]]:
     a PNG's address and what it shows. What cannot be read, or is too long, gives one error and nothing else.
     """
     try:
+        data = readable(name, data)
         samples, rate, channels = audio_info(name, data=data)
         if samples > MOST_SECONDS * rate:
             raise AsitError(f"{name}: expected at most {MOST_SECONDS} s, found {samples / rate:.0f} s; cut it")

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,7 +121,7 @@ def test_a_recogniser_writes_a_detector_says_when_and_a_backbone_reconstructs(tm
     [
         (b"", "a.wav", "a.wav: the file is empty"),
         (b"no audio at all", "notes.txt", "notes.txt: cannot be decoded"),
-        (b"\x1aE\xdf\xa3" + bytes(99), "a.webm", "a.webm: libsndfile does not read webm; convert"),
+        (b"\x1aE\xdf\xa3" + bytes(99), "a.webm", "a.webm: this format takes ffmpeg, which is not installed; install"),
         (SPEECH.read_bytes()[:9000], "a.flac", "a.flac: "),
         (wav(np.zeros(10), 16000), "a.wav", "a.wav: expected at least 400 samples"),
         (wav(np.zeros(301 * 100), 100), "a.wav", "a.wav: expected at most 300 s, found 301 s"),
@@ -128,11 +129,22 @@ def test_a_recogniser_writes_a_detector_says_when_and_a_backbone_reconstructs(tm
     ],
     ids=["empty", "text", "webm", "truncated", "short", "long", "odd name"],
 )
-def test_a_bad_recording_gives_one_line(address, data, name, expected) -> None:
+def test_a_bad_recording_gives_one_line(address, data, name, expected, monkeypatch) -> None:
+    monkeypatch.setattr("asit.io.any_audio.FFMPEG", ("no-ffmpeg",))
     ((kind, text),) = hear(address, data, name)
     assert kind == "error"
     assert text.startswith(expected)
     assert "\n" not in text
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not there: apt-get install ffmpeg")
+def test_what_libsndfile_does_not_read_goes_through_ffmpeg(classifier, tmp_path) -> None:
+    subprocess.run(["ffmpeg", "-v", "error", "-i", SPEECH, "-c:a", "aac", tmp_path / "a.m4a"], check=True)
+    note, classes, *_ = findings(asit.load(classifier), (tmp_path / "a.m4a").read_bytes(), "a.m4a")
+    assert note["note"].startswith("a.m4a: 3.")
+    assert len(classes["classes"]) == 3
+    (error,) = findings(asit.load(classifier), b"no audio", "a.m4a")
+    assert error["error"].startswith("a.m4a: ffmpeg cannot decode it")
 
 
 def test_samples_out_of_range_and_several_channels_are_told(classifier) -> None:
