@@ -31,7 +31,8 @@ from asit.features.fbank import Fbank, FbankSettings, empty_filters
 from asit.features.torchaudio_fbank import TorchaudioFbank
 from asit.io import pipes
 from asit.io.atomic import remove, sweep, write_text
-from asit.io.audio import channel_of, range_problem, read_audio
+from asit.io.audio import range_problem, read_audio
+from asit.io.channels import channel_of
 from asit.kaldi.ark import ArkWriter
 from asit.kaldi.data_dir import DataDir
 

@@ -19,7 +19,7 @@ from asit.config import Options, option, to_dict
 from asit.errors import AsitError
 from asit.features.cmn import subtract_mean
 from asit.features.mel import BandedProduct, mel_filters
-from asit.io.audio import channel_of
+from asit.io.channels import channel_of
 
 EPSILON = np.float32(np.finfo(np.float32).eps)  # Kaldi's floor under every logarithm
 WINDOWS = ("hanning", "povey", "hamming", "rectangular", "blackman")

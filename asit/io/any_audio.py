@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asit.errors import AsitError, excerpt
-from asit.io.audio import MIX, one_channel, range_problem, read_audio, resampled
+from asit.io.audio import range_problem, read_audio, resampled
 from asit.io.audio_files import EXTENSIONS, UNREADABLE_EXTENSIONS
+from asit.io.channels import MIX, one_channel
 
 log = logging.getLogger(__name__)
 MOST_CHANNELS = 64  # of an array: more are samples, given the other way round

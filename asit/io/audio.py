@@ -20,10 +20,10 @@ import soxr
 from asit.errors import AsitError
 from asit.io import pipes, streams
 from asit.io.audio_files import check_content, check_file, unreadable
+from asit.io.channels import check_channel, one_channel
 
 # How far a segment may reach beyond the recording and is then cut (Kaldi extract-segments, --max-overshoot).
 MAX_OVERSHOOT = 0.5  # seconds
-MIX = "mix"  # in place of a channel: the mean of all
 _PCM_16 = np.float32(1 / 32768)  # a power of two: the samples stay what libsndfile makes of them
 _UNKNOWN_LENGTH = 2**62  # libsndfile's mark for a stream whose head does not tell its length
 _BLOCK = 2**22  # samples decoded at once: a head with a wrong length must not decide how much memory is taken
@@ -188,7 +188,7 @@ def _read(
             rate, channels, frames = stream.samplerate, stream.channels, stream.frames
             divided = _parts(source, stream.format)
             if divided is None:  # else the streams together tell it
-                _check_channel(where, channels, channel)
+                check_channel(where, channels, channel)
             exact = (
                 not start or stream.format != "MP3"
             )  # an MP3 decoder that starts in the middle lacks what came before
@@ -206,7 +206,7 @@ def _read(
                     )
                 return clip
         rate, samples = _joined(divided or [source], where)
-        _check_channel(where, samples.shape[1], channel)
+        check_channel(where, samples.shape[1], channel)
     except AsitError as error:
         raise error if str(error).startswith(where) else AsitError(f"{where}: {error}") from None
     if len(samples) == 0:
@@ -270,44 +270,6 @@ def _blocks(stream: Any, count: int | None) -> Iterator[np.ndarray]:
         got += len(block)
         if len(block) < wanted:
             break
-
-
-def channel_of(word: str | None) -> int | str | None:
-    """The option ``channel`` as :func:`read_audio` takes it.
-
-    Raises:
-        AsitError: neither a number, MIX, nor none.
-
-    >>> channel_of("1"), channel_of("mix"), channel_of(None)
-    (1, 'mix', None)
-    """
-    if word is None or word == MIX:
-        return word
-    if not word.isdecimal():
-        raise AsitError(f"option 'channel': expected {MIX}, or a number from 0, found '{word}'")
-    return int(word)
-
-
-def one_channel(samples: np.ndarray, channel: int | str | None) -> np.ndarray:
-    """(samples, channels) -> float32 (samples,): a channel, or with MIX the mean of all."""
-    if channel == MIX:
-        return samples.mean(axis=1, dtype=np.float32)
-    return np.ascontiguousarray(samples[:, channel or 0])
-
-
-def _check_channel(where: str, channels: int, channel: int | str | None) -> None:
-    if channel == MIX:
-        return
-    if channel is None and channels > 1:
-        raise AsitError(
-            f"{where}: expected one channel, found {channels}; choose one (--channel 0) or take their mean "
-            "(--channel mix)"
-        )
-    if isinstance(channel, int) and not 0 <= channel < channels:
-        raise AsitError(
-            f"{where}: channel {channel} does not exist: the file has {channels}, counted from 0; choose another "
-            "(--channel 0)"
-        )
 
 
 def _segment(where: str, rate: int, frames: int, start: float, end: float | None) -> tuple[int, int]:

@@ -18,7 +18,8 @@ from asit.config import REQUIRED, Options, option
 from asit.errors import AsitError, excerpt
 from asit.features.picture import data_uri, png
 from asit.io.any_audio import readable
-from asit.io.audio import MIX, audio_info, range_problem, read_audio
+from asit.io.audio import audio_info, range_problem, read_audio
+from asit.io.channels import MIX
 from asit.runs.model import Model
 from asit.runs.plots import figure_of
 from asit.tasks.decoding import DecodingSettings

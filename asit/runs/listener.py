@@ -15,7 +15,7 @@ import torch
 from asit.errors import AsitError, excerpt
 from asit.features.fbank import Fbank
 from asit.io.any_audio import waveform
-from asit.io.audio import MIX, channel_of
+from asit.io.channels import MIX, channel_of
 from asit.runs.embedder import Embedder, EmbedderSettings
 
 Audio = Any  # a path, an array or a tensor: asit.io.any_audio.waveform

@@ -13,7 +13,7 @@ import numpy as np
 from asit.config import Options, option
 from asit.errors import AsitError, excerpt
 from asit.io.any_audio import RESAMPLED, Source, waveform
-from asit.io.audio import channel_of
+from asit.io.channels import channel_of
 from asit.runs.model import Model
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from asit.errors import AsitError
 from asit.features.extract import Clip, clips
-from asit.io.audio import MIX, read_audio, resampled
+from asit.io.audio import read_audio, resampled
+from asit.io.channels import MIX
 from asit.kaldi.data_dir import DataDir
 from asit.kaldi.table import read_table
 from asit.recipes.record import Record

@@ -10,7 +10,8 @@ import soundfile
 
 from asit.errors import AsitError
 from asit.io import audio
-from asit.io.audio import MIX, audio_info, read_audio, resampled
+from asit.io.audio import audio_info, read_audio, resampled
+from asit.io.channels import MIX
 
 RATE = 8000
 WAVE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
