@@ -11,11 +11,10 @@ tag=""             # name of an experiment: trainings and scores in exp/<tag>, d
 results=""         # where the report goes; empty: RESULTS.md beside the scores
 declare data=data exp=exp pool=pool quick=false # unless run.sh says otherwise
 
-compare_pretrainings() { # of $ablation, each at a sixth of the usual length: rows of the table, with the systems as columns
+compare_pretrainings() { # of $ablation, in an experiment of its name: rows of the table, with the systems as columns
     [[ -z $init ]] || _wrong "--ablation pretrains and --init does not; leave one out"
-    ! grep -qsE '^[^#]*[{, ](steps|warmup):' "$ablation" ||
-        _wrong "$ablation: --ablation sets steps and warmup of all pretrainings; take them out, or use --pretrain-args"
-    runs=$ablation tag=${tag:-ablation} pretrain_args="--steps 2000 --warmup 200 $pretrain_args"
+    local _name=${ablation##*/}
+    runs=$ablation tag=${tag:-${_name%.yaml}}
     by=(--row-tag pretraining --column-tag system --seed-tags seed fold labels)
 }
 

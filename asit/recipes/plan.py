@@ -74,9 +74,11 @@ def options_of_runs(settings: Settings) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in COMMANDS}
     given = settings.init or _shipped_alone(plan)
     for turn in turns(plan, settings.seeds):
-        init = given or f"{settings.exp}/{_pretraining(settings.pool, turn)}/backbone.safetensors"
-        pretrain = {"config": settings.pretrain_config, "data_dir": f"{settings.data}/{turn.name(settings.pool)}"}
-        pretrain |= {"out_dir": str(Path(init).parent), "seed": turn.seed, **plan.pretrainings[turn.pretraining]}
+        pretraining = plan.pretrainings[turn.pretraining]
+        pool = pretraining.pool or settings.pool
+        init = given or f"{settings.exp}/{_pretraining(pool, turn)}/backbone.safetensors"
+        pretrain = {"config": settings.pretrain_config, "data_dir": f"{settings.data}/{turn.name(pool)}"}
+        pretrain |= {"out_dir": str(Path(init).parent), "seed": turn.seed, **pretraining.options}
         if not given and pretrain not in found["pretrain"]:
             found["pretrain"].append(pretrain)
         for run in plan.runs:

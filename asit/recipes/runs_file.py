@@ -2,7 +2,7 @@
 
 A run is a training set, a validation set and a test set under one configuration; it is made for each seed and each
 fold, once for every system. Where ``pretrainings`` names several, as an ablation does, every run is made from each of
-them. The name of weights that ship is a system too.
+them; ``shared`` has the options that all of them have. The name of weights that ship is a system too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ UNTRAINED = {
     "baseline": ("task",),
 }
 SYSTEMS = (*FINETUNED, *UNTRAINED)
-NAMES = ("runs", "draws", "folds", "pretrainings")  # of conf/runs.yaml
+NAMES = ("runs", "draws", "folds", "shared", "pretrainings")  # of conf/runs.yaml
 PLANNED = ("config", "data_dir", "out_dir", "seed")  # options of asit-pretrain that the plan sets
 WITHOUT = "none"  # tag of the runs that start from no pretraining, where several are compared
 
@@ -77,13 +77,20 @@ class Run:
         return Scoring("", self.task, {}), *more
 
 
+class Pretraining(NamedTuple):
+    """One of the pretrainings that are compared, or the only one."""
+
+    options: dict[str, Any]  # of asit-pretrain, beside those of the configuration
+    pool: str = ""  # the set that it hears; empty: the recipe's
+
+
 class Plan(NamedTuple):
     """``conf/runs.yaml``."""
 
     runs: tuple[Run, ...]
     draws: int
     folds: tuple[str, ...]  # one empty name when there are none
-    pretrainings: dict[str, dict[str, Any]]  # name -> options of asit-pretrain; one empty name when none are named
+    pretrainings: dict[str, Pretraining]  # one empty name when none are named
     folder: Path
 
 
@@ -134,19 +141,8 @@ def read_plan(path: str) -> Plan:
     folds, folds_place = content.get("folds", ([""], path))
     if not isinstance(folds, list) or not folds:
         raise AsitError(f"{folds_place}: expected 'folds' to be a list such as [1, 2, 3], found {folds!r}")
-    pretrainings, where = content.get("pretrainings", ({"": {}}, path))
-    if not isinstance(pretrainings, dict) or not all(isinstance(options, dict) for options in pretrainings.values()):
-        example = "pretrainings: {full: {}, 'without local': {loss_weights: [0.5, 0, 1]}}"
-        raise AsitError(f"{where}: expected names with options, as in {example}, found {excerpt(pretrainings)}")
-    given = {str(name).replace("-", "_") for options in pretrainings.values() for name in options}
-    for name in sorted(given.intersection(PLANNED)):
-        raise AsitError(f"{where}: the plan sets '{name}' of every pretraining; take it out")
-    folders = {folder_name(str(name)) for name in pretrainings}
-    if not pretrainings or WITHOUT in pretrainings or len(folders) < len(pretrainings):
-        raise AsitError(f"{where}: expected one name or more, each for a folder of its own, none of them '{WITHOUT}'")
     runs = tuple(_run(row, f"{place}: run {number}") for number, row in enumerate(rows, 1))
-    compared = {str(name): options for name, options in pretrainings.items()}
-    plan = Plan(runs, draws, tuple(str(fold) for fold in folds), compared, Path(path).parent)
+    plan = Plan(runs, draws, tuple(str(fold) for fold in folds), _pretrainings(content, path), Path(path).parent)
     for number, run in enumerate(runs, 1):
         if not (plan.folder / run.config).is_file():
             raise AsitError(f"{place}: run {number}: {plan.folder / run.config}: no such file; 'config' is beside runs")
@@ -158,6 +154,27 @@ def read_plan(path: str) -> Plan:
                 f"{names.index(name) + 1}; give one of them another 'task' or 'labels'"
             )
     return plan
+
+
+def _pretrainings(content: dict[str, tuple[Any, str]], path: str) -> dict[str, Pretraining]:
+    shared, where = content.get("shared", ({}, path))
+    if not isinstance(shared, dict):
+        raise AsitError(f"{where}: expected options of asit-pretrain, as in shared: {{steps: 2000}}, found {shared!r}")
+    named, where = content.get("pretrainings", ({"": {}}, where))
+    if not isinstance(named, dict) or not all(isinstance(options, dict) for options in named.values()):
+        example = "pretrainings: {full: {}, 'without local': {loss_weights: [0.5, 0, 1]}}"
+        raise AsitError(f"{where}: expected names with options, as in {example}, found {excerpt(named)}")
+    given = {str(name).replace("-", "_") for options in (shared, *named.values()) for name in options}
+    for name in sorted(given.intersection(PLANNED)):
+        raise AsitError(f"{where}: the plan sets '{name}' of every pretraining; take it out")
+    folders = {folder_name(str(name)) for name in named}
+    if not named or WITHOUT in named or len(folders) < len(named):
+        raise AsitError(f"{where}: expected one name or more, each for a folder of its own, none of them '{WITHOUT}'")
+    found = {}
+    for name, options in named.items():
+        every = {**shared, **options}
+        found[str(name)] = Pretraining(every, str(every.pop("pool", "")))
+    return found
 
 
 def _run(row: dict[str, Any], where: str) -> Run:
@@ -225,7 +242,8 @@ def turns(plan: Plan, seeds: int) -> Iterator[Turn]:
 
 
 def sets(plan: Plan, pool: str, which: str = "all") -> list[str]:
-    """Names of the data directories of all runs and of the pool, whichever seeds are run, in order of first use."""
+    """Names of the data directories of all runs and of the pools, whichever seeds are run, in order of first use."""
     labelled = [name for run in plan.runs for name in (run.train, run.valid, *run.test) if name]
-    names = {"all": [pool, *labelled], "labelled": labelled, "pool": [pool]}[which]
+    pools = [pretraining.pool or pool for pretraining in plan.pretrainings.values()]
+    names = {"all": [*pools, *labelled], "labelled": labelled, "pool": pools}[which]
     return list(dict.fromkeys(turn.name(name) for turn in turns(plan, plan.draws) for name in names))

@@ -7,6 +7,7 @@
 #   ./run.sh --ngpu 1 --task v1_12                  # the twelve classes (1.6 GB)
 #   ./run.sh --task v1_words --seeds 3              # few labels; a tiny network: hours on two processor cores
 #   ./run.sh --task v1_words --ablation conf/ablation.yaml          # which part of the pretraining pays
+#   ./run.sh --task v1_words --ablation conf/amounts.yaml           # what hours of audio and updates are worth
 #   ./run.sh --ngpu 1 --init ../audioset/exp/pretrain_0/backbone.safetensors   # a backbone from elsewhere
 #   ./run.sh --ngpu 1 --corpus /data/SpeechCommands # holds speech_commands_v0.02, or the two of version 1
 set -euo pipefail
@@ -27,7 +28,7 @@ ngpu=0                              # GPUs of each training job; 0: CPU
 fbank_config=""                     # front end; empty: conf/fbank.yaml, or conf/fbank_words.yaml
 pretrain_config=""                  # ASiT for a small corpus; empty: conf/pretrain.yaml, or conf/pretrain_words.yaml
 runs=""                             # fine-tuning; empty: conf/runs_<task>.yaml; conf/runs_v2_35_eat.yaml: EAT's settings
-ablation=""                         # conf/ablation.yaml, with --task v1_words: pretrainings side by side, in exp/v1_words/ablation
+ablation=""                         # conf/ablation.yaml or amounts.yaml, for v1_words: pretrainings side by side, in exp/v1_words/<name>
 parse_options "$@"
 
 suffix=""
@@ -70,8 +71,9 @@ if begin 2 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp";
     asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
 fi
 
-if begin 3 stats "Mean and standard deviation of the training clips" "$data/train/feats.scp" -- "$data/train/stats.yaml"; then
-    asit-compute-stats --data-dir "$data/train"
+if begin 3 stats "Mean and standard deviation of each pool" "$runs"; then
+    pools=() && list_runs pools --runs "$runs" --pool "$pool" --list pool
+    for set in "${pools[@]}"; do asit-compute-stats --data-dir "$data/$set"; done
 fi
 
 records_in "$exp/.done" # of this experiment

@@ -24,10 +24,11 @@ from asit.runs.finetune import Settings as FinetuneSettings
 from asit.runs.pretrain import PretrainSettings
 
 EGS = Path(__file__).parents[2] / "egs"
-LISTS = {"runs": read_plan, "ablation": read_plan, "published": read_published}
+LISTS = {"runs": read_plan, "ablation": read_plan, "amounts": read_plan, "published": read_published}
 ALL = sorted(EGS.glob("*/conf/*.yaml"))
 FILES = [path for path in ALL if path.stem.partition("_")[0] not in LISTS]  # of options
 STEPS_PER_EPOCH = 1000
+COMPARED = [p for p in ALL if "\npretrainings:" in p.read_text(encoding="utf-8")]
 
 
 def settings_of(path: Path):
@@ -79,11 +80,11 @@ def test_lists_can_be_read(path: Path) -> None:
     assert LISTS[path.stem.partition("_")[0]](str(path))
 
 
-@pytest.mark.parametrize("path", sorted(EGS.glob("*/conf/ablation*.yaml")), ids=lambda p: f"{p.parts[-3]}-{p.stem}")
+@pytest.mark.parametrize("path", COMPARED, ids=lambda p: f"{p.parts[-3]}-{p.stem}")
 def test_pretrainings_of_an_ablation_can_be_built(path: Path) -> None:
     base = path.with_name(re.search(r"differs from (pretrain_\w+\.yaml)", path.read_text().replace("\n# ", " "))[1])
-    for options in read_plan(str(path)).pretrainings.values():
-        words = shlex.split(line("asit-pretrain", {"config": str(base), **options}))
+    for pretraining in read_plan(str(path)).pretrainings.values():
+        words = shlex.split(line("asit-pretrain", {"config": str(base), **pretraining.options}))
         settings = parse(PretrainSettings, words[1:])
         frames, mels = settings.crops.global_frames, front_end(base).num_mel_bins
         with torch.device("meta"):

@@ -430,11 +430,8 @@ def test_an_ablation_says_what_it_cannot_do_and_how_it_was_called(shared):
     script = SHARED.replace("nj=2;", 'ablation=""\nnj=2;')
     script = script.replace("open_experiment", "[[ -z $ablation ]] || compare_pretrainings\nopen_experiment", 1)
     shared.script(script.replace("finish\n", "echo called with$(changed_options)\nfinish\n"))
-    named = shared.folder / "conf/ablation.yaml"
-    named.write_text("pretrainings:\n  all: {} # steps: of all\n  long: {lr: 1, steps: 9}\n")
-    assert "--ablation pretrains and --init" in shared.run("--ablation", "conf/ablation.yaml", "--init", "b", code=2)
-    assert "sets steps and warmup of all" in shared.run("--ablation", "conf/ablation.yaml", code=2)
-    named.write_text("pretrainings:\n  all: {} # steps: of all\n")
-    out = shared.run("--ablation", "conf/ablation.yaml", "--pretrain-args", "--lr 1")
-    assert "called with --ablation 'conf/ablation.yaml' --tag 'ablation' --pretrain-args '--steps 2000" in out
+    (shared.folder / "conf/amounts.yaml").write_text("pretrainings:\n  all: {}\n")
+    assert "--ablation pretrains and --init" in shared.run("--ablation", "conf/amounts.yaml", "--init", "b", code=2)
+    out = shared.run("--ablation", "conf/amounts.yaml", "--pretrain-args", "--lr 1")
+    assert "called with --ablation 'conf/amounts.yaml' --tag 'amounts' --pretrain-args '--lr 1'\n" in out
     assert "called with --init 'b'\n" in shared.run("--init", "b")

@@ -161,6 +161,31 @@ def test_pretrainings_side_by_side(recipe) -> None:
         options_of_runs(settings(recipe, init="there/backbone.safetensors"))
 
 
+def test_pretrainings_of_a_pool_of_their_own(recipe) -> None:
+    compared = "shared: {steps: 9, warmup: 2}\npretrainings: {all: {}, tenth: {pool: 'part_{fold}', steps: 3}}\n"
+    (recipe / "runs.yaml").write_text(f"folds: [1, 2]\n{compared}{RUNS}")
+    jobs = options_of_runs(settings(recipe))
+    found = [(job["out_dir"], job["data_dir"], job["steps"], job["warmup"]) for job in jobs["pretrain"]]
+    assert found == [
+        ("exp/pretrain_all_0", "data/pool", 9, 2),
+        ("exp/pretrain_tenth_0_fold1", "data/part_1", 3, 2),
+        ("exp/pretrain_tenth_0_fold2", "data/part_2", 3, 2),
+    ]
+    assert not any("pool" in job for job in jobs["pretrain"])
+    starts = {job["init"] for job in jobs["finetune"] if "tenth" in job["out_dir"] and "fold2" in job["out_dir"]}
+    assert {Path(start).parent.name for start in starts} == {"pretrain_tenth_0_fold2"}
+    assert sets(read_plan(str(recipe / "runs.yaml")), "pool", "pool") == ["pool", "part_1", "part_2"]
+
+
+def test_options_that_pretrainings_share(recipe) -> None:
+    (recipe / "runs.yaml").write_text(f"shared: {{steps: 9}}\n{RUNS}")
+    assert {job["steps"] for job in options_of_runs(settings(recipe))["pretrain"]} == {9}, "also of the only one"
+    for wrong, message in {"[steps]": "expected options of asit-pretrain", "{seed: 3}": "the plan sets 'seed'"}.items():
+        (recipe / "runs.yaml").write_text(f"shared: {wrong}\n{RUNS}")
+        with pytest.raises(AsitError, match=f"runs.yaml:1: {message}"):
+            read_plan(str(recipe / "runs.yaml"))
+
+
 def test_more_than_one_way_of_decoding(recipe) -> None:
     run = "{task: t, train: 'a_{draw}', test: [c, d], config: finetune.yaml, systems: [scratch], decodings: %s}"
     words = "{language model: {beam: 10, lm: '{train}/lm.arpa'}}"
