@@ -191,6 +191,8 @@ def test_picture_and_page_of_the_ablations_are_up_to_date() -> None:
     found = ablations.all_tables()
     assert Image.open(ablations.PICTURE).text["Description"] == repr(found), "run tools/dev/document_ablations.py"
     assert ablations.PAGE.read_text(encoding="utf-8") == ablations.page(found)
+    (amounts,) = ablations.all_tables("amounts")
+    assert Image.open(ablations.AMOUNTS).text["Description"] == repr(amounts), "run tools/dev/document_ablations.py"
 
 
 def test_the_picture_takes_the_tables_as_they_are_written() -> None:

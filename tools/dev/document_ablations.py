@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""docs/ablations.png and docs/ablations.md: which part of the pretraining pays, from egs/*/RESULTS_ablation.md.
+"""docs/ablations.png and docs/ablations.md: which part of the pretraining pays, from egs/*/RESULTS_ablation.md; and
+docs/amounts.png: what hours of audio and minutes of computing are worth, from egs/*/RESULTS_amounts.md.
 
-The picture carries the numbers it shows, so that a test sees when they differ.
+The pictures carry the numbers they show, so that a test sees when they differ.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from asit.errors import AsitError
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE, PAGE = ROOT / "docs/ablations.png", ROOT / "docs/ablations.md"
+AMOUNTS = ROOT / "docs/amounts.png"
+UPDATES_A_MINUTE = 264  # of 32 crops of 64 frames on one core, as asit-pretrain says while both cores pretrain
 COLOURS = {
     "pretrained": "#0072b2",
     "linear probe": "#009e73",
@@ -91,16 +94,16 @@ def tables(recipe: str, text: str) -> list[Table]:
     return found
 
 
-def all_tables() -> list[Table]:
-    """Those of every recipe.
+def all_tables(name: str = "ablation") -> list[Table]:
+    """Those of every recipe's RESULTS_<name>.md.
 
     Raises:
         AsitError: there is none.
     """
-    files = sorted(ROOT.glob("egs/*/RESULTS_ablation.md"))
+    files = sorted(ROOT.glob(f"egs/*/RESULTS_{name}.md"))
     found = [table for file in files for table in tables(file.parent.name, file.read_text(encoding="utf-8"))]
     if not found:
-        raise AsitError(f"{ROOT}/egs/*/RESULTS_ablation.md: no table with the rows of pretrainings")
+        raise AsitError(f"{ROOT}/egs/*/RESULTS_{name}.md: no table with the rows of pretrainings")
     return found
 
 
@@ -131,6 +134,40 @@ def draw(found: list[Table]) -> pyplot.Figure:
     return figure
 
 
+def draw_amounts(table: Table) -> pyplot.Figure:
+    """Accuracy by hours of audio, for the most usual number of updates, and by updates, for the most hours."""
+    named = {name: re.fullmatch(r"([\d.]+) hours, (\d+) updates", name) for name in table.values}
+    amounts = {name: (float(match[1]), int(match[2])) for name, match in named.items() if match}
+    updates = [count for _, count in amounts.values()]
+    usual, most = max(updates, key=updates.count), max(hours for hours, _ in amounts.values())
+    of_hours = {amount[0]: table.values[name] for name, amount in amounts.items() if amount[1] == usual}
+    of_updates = {amount[1]: table.values[name] for name, amount in amounts.items() if amount[0] == most}
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+    for axis, points in zip(axes, (of_hours, of_updates), strict=True):
+        places = sorted(points)
+        for system in [name for name in COLOURS if name in points[places[0]]]:
+            means, deviations = zip(*(points[place][system] for place in places), strict=True)
+            axis.errorbar(places, means, yerr=deviations, color=COLOURS[system], marker="o", capsize=3, label=system)
+        for system, (mean, _) in table.values["none"].items():
+            axis.axhline(mean, color=COLOURS[system], linestyle="--", label=system)
+        axis.set_xscale("log")
+        axis.set_xticks(places, [f"{place:g}" for place in places])
+        axis.minorticks_off()
+        axis.grid(color="#dddddd")
+        axis.set_axisbelow(True)
+    axes[0].set_xlabel(f"hours of unlabelled audio ({usual:,} updates)")
+    axes[0].set_ylabel(table.caption.split(",")[0])
+    axes[1].set_xlabel(f"updates ({most:g} hours of audio)")
+    minutes = axes[1].secondary_xaxis("top")
+    minutes.set_xticks(places, [f"{place / UPDATES_A_MINUTE:.0f}" for place in places])
+    minutes.minorticks_off()
+    minutes.set_xlabel("minutes of one core")
+    handles, names = axes[1].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
+    figure.suptitle(f"{table.recipe}: {table.task}", fontsize=10, fontweight="bold")
+    return figure
+
+
 def page(found: list[Table]) -> str:
     """docs/ablations.md."""
     lines = [HEAD]
@@ -149,3 +186,5 @@ if __name__ == "__main__":
     every = all_tables()
     draw(every).savefig(PICTURE, dpi=110, metadata={"Description": repr(every)})
     PAGE.write_text(page(every), encoding="utf-8")
+    (amounts,) = all_tables("amounts")
+    draw_amounts(amounts).savefig(AMOUNTS, dpi=110, metadata={"Description": repr(amounts)})
