@@ -48,10 +48,11 @@ Drums lose: 1,200 updates on 31 minutes of audio, with settings that nobody has 
 ![Accuracy by hours of unlabelled audio and by minutes of computing](amounts.png)
 
 Nine words, 152 labels; one seed of the pretrainings, two draws of the labels
-([RESULTS_amounts.md](../egs/speechcommands/RESULTS_amounts.md)). Updates are worth more than hours: after 4,000 updates 25
-minutes of audio give what 4.2 hours give (78 %), and even the 152 labelled clips alone, two and a half minutes, gain two
-points over random weights (73 and 71 %). Two minutes of one core on 4.2 hours gain three points, 15 minutes seven, 45
-minutes (12,000 updates, the table above, three seeds) 24. Whether few hours also suffice for so long a run was not tried.
+([RESULTS_amounts.md](../egs/speechcommands/RESULTS_amounts.md)). Updates are worth more than hours: after 4,000
+updates 25 minutes of audio give what 4.2 hours give (78 %), and even the 152 labelled clips alone, two and a half
+minutes, gain two points over random weights (73 and 71 %). Two minutes of one core on 4.2 hours gain three points, 15
+minutes seven, 45 minutes (12,000 updates, the table above, three seeds) 24. Whether few hours also suffice for so
+long a run was not tried.
 
 ## What it took
 
