@@ -159,7 +159,8 @@ def read_plan(path: str) -> Plan:
 def _pretrainings(content: dict[str, tuple[Any, str]], path: str) -> dict[str, Pretraining]:
     shared, where = content.get("shared", ({}, path))
     if not isinstance(shared, dict):
-        raise AsitError(f"{where}: expected options of asit-pretrain, as in shared: {{steps: 2000}}, found {shared!r}")
+        example = "shared: {steps: 2000}"
+        raise AsitError(f"{where}: expected options of asit-pretrain, as in {example}, found {excerpt(shared)}")
     named, where = content.get("pretrainings", ({"": {}}, where))
     if not isinstance(named, dict) or not all(isinstance(options, dict) for options in named.values()):
         example = "pretrainings: {full: {}, 'without local': {loss_weights: [0.5, 0, 1]}}"

@@ -71,7 +71,7 @@ if begin 2 features "Log-mel features" "$fbank_config" -- "$data/all/feats.scp";
     asit-select-feats --from-dir "$data/all" --data-dirs "${sets[@]/#/$data/}"
 fi
 
-if begin 3 stats "Mean and standard deviation of each pool" "$runs"; then
+if begin 3 stats "Mean and standard deviation of each pool" "$runs" "$data/train/feats.scp" -- "$data/train/stats.yaml"; then
     pools=() && list_runs pools --runs "$runs" --pool "$pool" --list pool
     for set in "${pools[@]}"; do asit-compute-stats --data-dir "$data/$set"; done
 fi
